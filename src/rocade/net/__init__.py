@@ -1,0 +1,1 @@
+"""Bytes: sockets, frames, TLS. This package never knows what a realm is."""

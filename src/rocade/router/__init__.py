@@ -1,0 +1,1 @@
+"""The routing core, sans-I/O: messages of sessions go in, lists of effects come out."""

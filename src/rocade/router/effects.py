@@ -1,0 +1,47 @@
+"""What the routing core wants done. It returns lists of these and does nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from rocade.wamp.codec import Serializer
+from rocade.wamp.messages import Message
+
+if TYPE_CHECKING:
+    from rocade.router.dealer import PendingCall
+    from rocade.router.session import Session
+
+    Receivers = Collection[Session]
+    Pending = PendingCall
+else:
+    Receivers = Any
+    Pending = Any
+
+__all__ = ["Deliver", "Effect", "WakeAt"]
+
+
+class Deliver(Struct, gc=False):
+    """Send one message to sessions, after everything that was delivered to them before.
+
+    Attributes:
+        message: the same for all receivers.
+        receivers: may be one of the core's own collections: use it up before the core is called again.
+        origin: the serializer that the message's raw payload is in; None when it has none.
+    """
+
+    message: Message
+    receivers: Receivers
+    origin: Serializer | None = None
+
+
+class WakeAt(Struct, gc=False):
+    """Call `Realm.wake` with this pending call at `when` (seconds on the clock that `now` is read from), or later."""
+
+    when: float
+    pending: Pending
+
+
+Effect = Deliver | WakeAt

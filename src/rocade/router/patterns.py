@@ -1,0 +1,255 @@
+"""Finding what matches a URI without looking at everything there is.
+
+A `PatternIndex` holds values under (match policy, URI). Looking a URI up costs one dictionary access for
+exact matches, and for prefixes and wildcards an effort that follows the number of the URI's components (and
+of values found), not the number of values held.
+
+Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_pattern_based_registration.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from rocade.wamp.messages import Match
+
+T = TypeVar("T")
+
+__all__ = ["PatternIndex"]
+
+
+class PatternIndex(Generic[T]):
+    """Values by match policy and URI, at most one value for each pair."""
+
+    __slots__ = ("_prefixes", "_wildcards", "exact")
+
+    def __init__(self) -> None:
+        # URI -> value; public, since the routing path looks here first
+        self.exact: dict[str, T] = {}
+        self._prefixes: _PrefixIndex[T] = _PrefixIndex()
+        self._wildcards: _WildcardIndex[T] = _WildcardIndex()
+
+    def get(self, uri: str, match: Match) -> T | None:
+        """The value held under exactly this URI and policy."""
+        if match is Match.EXACT:
+            return self.exact.get(uri)
+        return (self._prefixes if match is Match.PREFIX else self._wildcards).get(uri)
+
+    def add(self, uri: str, match: Match, value: T) -> None:
+        """Hold `value` under the URI and policy, instead of any value that was there."""
+        if match is Match.EXACT:
+            self.exact[uri] = value
+        else:
+            (self._prefixes if match is Match.PREFIX else self._wildcards).add(uri, value)
+
+    def remove(self, uri: str, match: Match) -> None:
+        """Let go of the value under the URI and policy, if there is one."""
+        if match is Match.EXACT:
+            self.exact.pop(uri, None)
+        else:
+            (self._prefixes if match is Match.PREFIX else self._wildcards).remove(uri)
+
+    def has_patterns(self) -> bool:
+        """Whether there is any prefix or wildcard."""
+        return self._prefixes.count > 0 or self._wildcards.count > 0
+
+    def matching(self, uri: str) -> list[T]:
+        """Every value whose pattern matches the URI: exact first, then prefixes from short to long, then wildcards."""
+        found: list[T] = []
+        value = self.exact.get(uri)
+        if value is not None:
+            found.append(value)
+        if self._prefixes.count:
+            self._prefixes.collect(uri, found)
+        if self._wildcards.count:
+            self._wildcards.collect(uri, found)
+        return found
+
+    def best(self, uri: str) -> T | None:
+        """The value that matches best: exact, else the longest prefix, else the wildcard with more leading literals.
+
+        The order does not depend on when values were added (advanced/rpc_pattern_based_registration.md).
+        """
+        value = self.exact.get(uri)
+        if value is not None:
+            return value
+        if self._prefixes.count:
+            found: list[T] = []
+            self._prefixes.collect(uri, found)
+            if found:
+                return found[-1]
+        if self._wildcards.count:
+            return self._wildcards.best(uri)
+        return None
+
+    def values(self, match: Match) -> Iterator[T]:
+        """All values of one policy."""
+        if match is Match.EXACT:
+            return iter(list(self.exact.values()))
+        return (self._prefixes if match is Match.PREFIX else self._wildcards).values()
+
+
+class _PrefixIndex(Generic[T]):
+    """Values by prefix.
+
+    A prefix is a string, not a list of components ("com.app.emerg" matches "com.app.emergency.3"). It is
+    split behind its last dot into a base and a stem, here "com.app." and "emerg". A look-up asks for the base
+    before each component of the URI, and there only for stems of the lengths that exist.
+    """
+
+    __slots__ = ("_bases", "count")
+
+    def __init__(self) -> None:
+        # base -> length of stem -> stem -> value
+        self._bases: dict[str, dict[int, dict[str, T]]] = {}
+        self.count = 0
+
+    def get(self, prefix: str) -> T | None:
+        base, stem = _split(prefix)
+        return self._bases.get(base, {}).get(len(stem), {}).get(stem)
+
+    def add(self, prefix: str, value: T) -> None:
+        base, stem = _split(prefix)
+        stems = self._bases.setdefault(base, {}).setdefault(len(stem), {})
+        self.count += stem not in stems
+        stems[stem] = value
+
+    def remove(self, prefix: str) -> None:
+        base, stem = _split(prefix)
+        lengths = self._bases.get(base, {})
+        stems = lengths.get(len(stem), {})
+        if stems.pop(stem, None) is None:
+            return
+        self.count -= 1
+        if not stems:
+            del lengths[len(stem)]
+            if not lengths:
+                del self._bases[base]
+
+    def collect(self, uri: str, found: list[T]) -> None:
+        bases = self._bases
+        start = 0
+        while True:
+            lengths = bases.get(uri[:start])
+            end = uri.find(".", start)
+            if lengths is not None:
+                component = uri[start:] if end < 0 else uri[start:end]
+                for length in sorted(lengths) if len(lengths) > 1 else lengths:
+                    if length <= len(component):
+                        value = lengths[length].get(component[:length])
+                        if value is not None:
+                            found.append(value)
+            if end < 0:
+                return
+            start = end + 1
+
+    def values(self) -> Iterator[T]:
+        return iter(
+            [value for lengths in self._bases.values() for stems in lengths.values() for value in stems.values()]
+        )
+
+
+def _split(prefix: str) -> tuple[str, str]:
+    cut = prefix.rfind(".") + 1
+    return prefix[:cut], prefix[cut:]
+
+
+class _Node(Generic[T]):
+    """A component's place in the tree of wildcard patterns."""
+
+    __slots__ = ("children", "value")
+
+    def __init__(self) -> None:
+        # component ("" for a wildcard) -> node
+        self.children: dict[str, _Node[T]] = {}
+        self.value: T | None = None
+
+
+class _WildcardIndex(Generic[T]):
+    """Values by wildcard pattern: a tree of components in which "" stands for any component."""
+
+    __slots__ = ("_root", "count")
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+        self.count = 0
+
+    def get(self, pattern: str) -> T | None:
+        node = self._root
+        for component in pattern.split("."):
+            child = node.children.get(component)
+            if child is None:
+                return None
+            node = child
+        return node.value
+
+    def add(self, pattern: str, value: T) -> None:
+        node = self._root
+        for component in pattern.split("."):
+            child = node.children.get(component)
+            if child is None:
+                child = node.children[component] = _Node()
+            node = child
+        self.count += node.value is None
+        node.value = value
+
+    def remove(self, pattern: str) -> None:
+        path = [self._root]
+        components = pattern.split(".")
+        for component in components:
+            child = path[-1].children.get(component)
+            if child is None:
+                return
+            path.append(child)
+        if path[-1].value is None:
+            return
+        path[-1].value = None
+        self.count -= 1
+        while components and path[-1].value is None and not path[-1].children:
+            path.pop()
+            del path[-1].children[components.pop()]
+
+    def collect(self, uri: str, found: list[T]) -> None:
+        nodes = [self._root]
+        for component in uri.split("."):
+            following = []
+            for node in nodes:
+                child = node.children.get(component)
+                if child is not None:
+                    following.append(child)
+                child = node.children.get("")
+                if child is not None:
+                    following.append(child)
+            if not following:
+                return
+            nodes = following
+        found.extend(node.value for node in nodes if node.value is not None)
+
+    def best(self, uri: str) -> T | None:
+        """Literal branches first: the first leaf reached has the longest literal run before its first wildcard,
+        then the longest before its second, and so on."""
+        components = uri.split(".")
+        stack = [(self._root, 0)]
+        while stack:
+            node, depth = stack.pop()
+            if depth == len(components):
+                if node.value is not None:
+                    return node.value
+                continue
+            any_component = node.children.get("")
+            if any_component is not None:
+                stack.append((any_component, depth + 1))
+            literal = node.children.get(components[depth])
+            if literal is not None:
+                stack.append((literal, depth + 1))
+        return None
+
+    def values(self) -> Iterator[T]:
+        nodes, values = [self._root], []
+        while nodes:
+            node = nodes.pop()
+            nodes.extend(node.children.values())
+            if node.value is not None:
+                values.append(node.value)
+        return iter(values)

@@ -1,0 +1,182 @@
+"""A realm: an isolated namespace with its sessions, its broker and its dealer.
+
+The realm is the core's front door. A message of a session goes in, together with the time; a list of effects
+comes out. It never sends, never waits and never looks at a clock, so what it does with a given sequence of
+messages is always the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rocade.errors import ApplicationError, ProtocolViolation
+from rocade.router.broker import Broker
+from rocade.router.dealer import Dealer, PendingCall
+from rocade.router.effects import Deliver, Effect
+from rocade.router.permissions import Role
+from rocade.router.session import Session
+from rocade.wamp.messages import (
+    Call,
+    Cancel,
+    Error,
+    EventReceived,
+    Invocation,
+    Message,
+    PassthruDetails,
+    Publish,
+    Register,
+    Result,
+    RouterRole,
+    RouterRoles,
+    Subscribe,
+    Unregister,
+    Unsubscribe,
+    Yield,
+)
+
+__all__ = ["ROUTER_ROLES", "Realm"]
+
+ROUTER_ROLES = RouterRoles(
+    broker=RouterRole(
+        {
+            "pattern_based_subscription": True,
+            "publisher_exclusion": True,
+            "publisher_identification": True,
+            "subscriber_blackwhite_listing": True,
+        }
+    ),
+    dealer=RouterRole(
+        {
+            "call_canceling": True,
+            "call_timeout": True,
+            "caller_identification": True,
+            "pattern_based_registration": True,
+            "progressive_call_results": True,
+            "shared_registration": True,
+        }
+    ),
+)
+"""What WELCOME announces: exactly what is implemented."""
+
+_REQUEST_TYPES: dict[type[Message], int] = {
+    Publish: 16,
+    Subscribe: 32,
+    Unsubscribe: 34,
+    Call: 48,
+    Register: 64,
+    Unregister: 66,
+}
+
+
+class Realm:
+    """One realm of a router.
+
+    Attributes:
+        name: the realm's name.
+        roles: role name -> role.
+        sessions: session id -> session, of all that are in the realm.
+        sequential_requests: whether request ids must count up by one; off only for old clients.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        roles: dict[str, Role],
+        *,
+        random_id: Callable[[], int],
+        random_below: Callable[[int], int],
+        strict_uris: bool = False,
+        sequential_requests: bool = True,
+    ) -> None:
+        """
+        Args:
+            name: the realm's name.
+            roles: role name -> role.
+            random_id: draws global-scope ids (1 to 2^53, uniformly).
+            random_below: draws an integer from 0 to n - 1.
+            strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            sequential_requests: abort sessions whose request ids do not count up by one.
+        """
+        self.name = name
+        self.roles = roles
+        self.sequential_requests = sequential_requests
+        self.sessions: dict[int, Session] = {}
+        self.broker = Broker(random_id, strict_uris=strict_uris)
+        self.dealer = Dealer(random_below, strict_uris=strict_uris)
+        self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
+            Subscribe: self.broker.subscribe,
+            Unsubscribe: self.broker.unsubscribe,
+            Register: self.dealer.register,
+            Unregister: self.dealer.unregister,
+            Cancel: self.dealer.cancel,
+            Error: self.dealer.error,
+            EventReceived: lambda session, message: [],
+        }
+
+    def join(self, session: Session) -> list[Effect]:
+        """Take a session in, after its WELCOME."""
+        self.sessions[session.id] = session
+        return []
+
+    def leave(self, session: Session) -> list[Effect]:
+        """Let a session go, and end all it had: also when its connection just vanished."""
+        if self.sessions.pop(session.id, None) is None:
+            return []
+        return [*self.broker.leave(session), *self.dealer.leave(session)]
+
+    def receive(self, session: Session, message: Message, now: float, disclose: bool = False) -> list[Effect]:
+        """Route one message of a session that is allowed to send it.
+
+        Args:
+            session: the sender.
+            message: any message that a client sends within a session, except GOODBYE and ABORT.
+            now: seconds, monotonic.
+            disclose: tell receivers who calls or publishes even if nobody asked for it.
+        Returns:
+            What is to be done, in this order. Failures of a request are among it, as ERROR to the session.
+        Raises:
+            ProtocolViolation: the session must be aborted.
+        """
+        kind = type(message)
+        try:
+            if kind is Call:
+                return self.dealer.call(session, message, now, disclose)  # type: ignore[arg-type]
+            if kind is Yield:
+                return self.dealer.yield_(session, message, now)  # type: ignore[arg-type]
+            if kind is Publish:
+                return self.broker.publish(session, message, disclose)  # type: ignore[arg-type]
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise ProtocolViolation(f"{kind.__name__.upper()} is not for clients to send within a session")
+            return handler(session, message)
+        except ApplicationError as error:
+            return self.refuse(session, message, error)
+
+    def refuse(self, session: Session, message: Message, error: ApplicationError) -> list[Effect]:
+        """Answer a request with an error; an unacknowledged PUBLISH fails silently (basic/publish_subscribe.md)."""
+        if type(message) is Publish and not message.options.acknowledge:
+            return []
+        answer = Error(
+            _REQUEST_TYPES[type(message)],
+            message.request,  # type: ignore[attr-defined]
+            PassthruDetails(),
+            error.uri,
+            list(error.arguments),
+            dict(error.keyword_arguments),
+        )
+        return [Deliver(answer, (session,))]
+
+    def wake(self, pending: PendingCall, now: float) -> list[Effect]:
+        """Carry out a `WakeAt` whose time has come."""
+        return self.dealer.wake(pending, now)
+
+    def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:
+        """A message cannot be given to one of its receivers.
+
+        An EVENT is dropped for that receiver; of a call, the caller is told ("A message could not be delivered
+        due to transport payload size limits", basic/uri_reference.md).
+        """
+        if isinstance(message, Invocation | Result | Error):
+            return self.dealer.undeliverable(receiver, message, uri, text)
+        return []

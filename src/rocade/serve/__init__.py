@@ -1,0 +1,1 @@
+"""Where connections meet sessions and realms: gateway, admission, outbox, and HTTP path services."""

@@ -1,0 +1,262 @@
+"""One connection's way from HELLO to GOODBYE."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rocade.errors import HandshakeRefused, ProtocolViolation
+from rocade.net.link import Link
+from rocade.router.realm import ROUTER_ROLES, Realm
+from rocade.serve.admission import Admission
+from rocade.serve.authentication import Authenticator, Identity, choose
+from rocade.serve.outbox import Outbox
+from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
+from rocade.wamp.messages import (
+    Abort,
+    Authenticate,
+    Challenge,
+    CloseDetails,
+    Goodbye,
+    Hello,
+    Message,
+    Welcome,
+    WelcomeDetails,
+)
+
+if TYPE_CHECKING:
+    from rocade.serve.gateway import ConnectedSession, Gateway
+
+__all__ = ["Connection"]
+
+HELLO_TIMEOUT = 10.0
+"""Seconds that a connection may be open without a session."""
+
+GOODBYE_TIMEOUT = 5.0
+"""Seconds that a client has to answer our GOODBYE."""
+
+logger = logging.getLogger("rocade.connection")
+
+
+class Connection:
+    """What a link brings, for the router: the handshake, and then messages for admission.
+
+    It is the `Receiver` of its link.
+
+    Attributes:
+        link: the connection's bytes.
+        outbox: what is sent on it.
+        state: where its session is in its life.
+        session: the open session, or None.
+        realm: the session's realm, or None.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_authenticators",
+        "_deadline",
+        "_decode",
+        "_gateway",
+        "link",
+        "outbox",
+        "realm",
+        "session",
+        "state",
+    )
+
+    def __init__(self, link: Link, gateway: Gateway, authenticators: Mapping[str, Authenticator]) -> None:
+        """
+        Args:
+            link: a new link.
+            gateway: where its sessions live.
+            authenticators: authentication method -> authenticator, of the transport it came by.
+        """
+        self.link = link
+        self.outbox = Outbox(link, gateway, gateway.max_outbox_bytes)
+        self.state = SessionState.CLOSED
+        self.session: ConnectedSession | None = None
+        self.realm: Realm | None = None
+        self._admission: Admission | None = None
+        self._gateway = gateway
+        self._authenticators = authenticators
+        self._decode = link.wire.serializer.decode
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expect_hello()
+
+    # --- what the link tells ----------------------------------------------------------------------
+
+    def message_received(self, data: bytes) -> None:
+        """One serialized message has arrived."""
+        if self.state is SessionState.ABORTED:
+            return
+        try:
+            message = self._decode(data)
+            if self._admission is not None and type(message) not in _LIFE_CYCLE:
+                self._admission.submit(message)
+            else:
+                self._handshake(message)
+        except ProtocolViolation as violation:
+            self.violated(violation)
+        except Exception:
+            logger.exception("our fault, on a message from %s; its session ends", self.link.info.peer)
+            self._abort("wamp.error.runtime_error", "the router failed on this message")
+
+    def writing_paused(self) -> None:
+        """The client reads too slowly."""
+        self.outbox.pause()
+
+    def writing_resumed(self) -> None:
+        """The client has caught up."""
+        self.outbox.resume()
+
+    def link_lost(self, reason: str) -> None:
+        """The connection is gone, and its session with it."""
+        self.state = SessionState.ABORTED
+        self._stop_waiting()
+        self.outbox.close()
+        self._leave(reason)
+        self._gateway.connection_closed(self)
+
+    # --- the handshake ----------------------------------------------------------------------------
+
+    def _handshake(self, message: Message) -> None:
+        previous = self.state
+        self.state = advance(ROUTER, previous, Direction.RECEIVED, message)
+        if type(message) is Hello:
+            self._stop_waiting()
+            self._hello(message)
+        elif type(message) is Goodbye:
+            self._goodbye(message, answer=previous is SessionState.ESTABLISHED)
+        elif type(message) is Abort:
+            self._leave(f"ABORT {message.reason}")
+            self.close()
+
+    def _hello(self, hello: Hello) -> None:
+        try:
+            realm = self._gateway.realm_for_session(hello.realm)
+            _check_roles(hello)
+            identity = choose(hello, self._authenticators).authenticate(hello, self.link.info)
+            role = realm.roles.get(identity.authrole)
+            if role is None:
+                raise HandshakeRefused(
+                    "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
+                )
+        except HandshakeRefused as refusal:
+            logger.info("%s refused: %s (%s)", self.link.info.peer, refusal, refusal.uri)
+            self._abort(refusal.uri, str(refusal))
+            return
+        self._welcome(hello, realm, identity)
+
+    def _welcome(self, hello: Hello, realm: Realm, identity: Identity) -> None:
+        from rocade.serve.gateway import ConnectedSession
+
+        session = ConnectedSession(
+            self._gateway.new_session_id(),
+            realm.name,
+            realm.roles[identity.authrole],
+            self.link.wire.serializer,
+            authid=identity.authid,
+            authmethod=identity.authmethod,
+            authprovider=identity.authprovider,
+            roles=hello.details.roles,
+        )
+        session.outbox, session.connection = self.outbox, self
+        details = WelcomeDetails(
+            roles=ROUTER_ROLES,
+            realm=realm.name,
+            agent=self._gateway.agent,
+            authid=identity.authid,
+            authrole=identity.authrole,
+            authmethod=identity.authmethod,
+            authprovider=identity.authprovider,
+        )
+        self._send(Welcome(session.id, details))
+        self.session, self.realm = session, realm
+        self._admission = Admission(session, realm, self._gateway.authorizer, self._gateway)
+        self._gateway.carry_out(realm, realm.join(session))
+        logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
+
+    def _goodbye(self, goodbye: Goodbye, *, answer: bool) -> None:
+        self._leave(goodbye.reason)
+        if answer:
+            # "a GOODBYE message sent by one Peer and a GOODBYE message sent from the other Peer in response"
+            self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
+            self._expect_hello()  # the same transport may carry a new session
+        else:
+            self.close()
+
+    # --- ending -----------------------------------------------------------------------------------
+
+    def say_goodbye(self, reason: str, text: str) -> None:
+        """Close the session in an orderly way; the connection is closed once the client has answered."""
+        if self.state is SessionState.ESTABLISHED:
+            self._send(Goodbye(CloseDetails(message=text), reason))
+            self._leave(reason)
+            self._deadline = asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self.close)
+        else:
+            self.close()
+
+    def violated(self, violation: ProtocolViolation) -> None:
+        """The client broke the protocol: ABORT, end its session, close the connection."""
+        logger.warning("%s broke the protocol: %s", self.link.info.peer, violation)
+        self._abort(violation.uri, str(violation))
+
+    def close(self) -> None:
+        """Close the connection once everything is out."""
+        self.state = SessionState.ABORTED
+        self._stop_waiting()
+        self.outbox.flush()
+        self.link.close()
+
+    def _abort(self, uri: str, text: str) -> None:
+        self.outbox.put(self._framed(Abort(CloseDetails(message=text[:500]), uri)))
+        self.state = SessionState.ABORTED
+        self._stop_waiting()
+        self.outbox.flush()
+        self._leave(uri)
+        self.link.close(failure=uri == ProtocolViolation.uri)
+
+    def _leave(self, reason: str) -> None:
+        session, realm = self.session, self.realm
+        if session is None or realm is None:
+            return
+        assert self._admission is not None
+        self._admission.close()
+        self.session = self._admission = self.realm = None
+        self._gateway.carry_out(realm, realm.leave(session))
+        logger.debug("session %d left %r: %s", session.id, realm.name, reason)
+
+    # --- details ----------------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        """Send a message of the session's life cycle."""
+        self.state = advance(ROUTER, self.state, Direction.SENT, message)
+        self.outbox.put(self._framed(message))
+
+    def _framed(self, message: Message) -> bytes:
+        wire = self.link.wire
+        return wire.frame(wire.serializer.encode(message))
+
+    def _expect_hello(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(HELLO_TIMEOUT, self._no_hello)
+
+    def _no_hello(self) -> None:
+        self._deadline = None
+        logger.info("%s closed: no session within %g s", self.link.info.peer, HELLO_TIMEOUT)
+        self._abort(ProtocolViolation.uri, f"no HELLO within {HELLO_TIMEOUT:g} seconds")
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+_LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
+
+
+def _check_roles(hello: Hello) -> None:
+    roles = hello.details.roles
+    if roles.publisher is roles.subscriber is roles.caller is roles.callee is None:
+        raise ProtocolViolation("HELLO announces no role; a client has at least one")

@@ -1,0 +1,262 @@
+"""Carries out what the routing core decides: encodes, frames, batches, times.
+
+One `Gateway` serves all realms and listeners of a process. Links bring it connections (`serve.connection`);
+realms return effects, and the gateway turns each message into bytes once per kind of link and puts the same
+bytes into the outbox of every receiver.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from rocade.errors import ConfigurationError, HandshakeRefused, PayloadNotSerializable, ProtocolViolation
+from rocade.net.link import Link, Receiver, Wire
+from rocade.router.effects import Deliver, Effect, WakeAt
+from rocade.router.permissions import Role
+from rocade.router.realm import Realm
+from rocade.router.session import Session
+from rocade.serve.authentication import Authenticator
+from rocade.serve.authorization import Authorizer, RolePermissions
+from rocade.serve.connection import Connection
+from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
+from rocade.wamp.uris import is_reserved, is_uri, shown
+
+__all__ = ["ConnectedSession", "Gateway"]
+
+logger = logging.getLogger("rocade.gateway")
+
+
+class ConnectedSession(Session):
+    """A session of the routing core, with the way back to its client.
+
+    Attributes:
+        outbox: what is sent to it goes here.
+        connection: the connection that it came by.
+    """
+
+    __slots__ = ("connection", "outbox")
+
+    outbox: Outbox
+    connection: Connection
+
+
+class Gateway:
+    """All realms of a process, and the machinery that moves their messages.
+
+    Attributes:
+        realms: realm name -> realm.
+        connections: all that are open, in a session or not.
+        agent: how the router names itself to clients.
+        max_outbox_bytes: bytes that may wait for one client before it is disconnected.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: str = "Rocade",
+        max_outbox_bytes: int = DEFAULT_MAX_OUTBOX_BYTES,
+        authorizer: Authorizer | None = None,
+        source: random.Random | None = None,
+    ) -> None:
+        """
+        Args:
+            agent: WELCOME.Details.agent.
+            max_outbox_bytes: bytes that may wait for one client before it is disconnected as too slow.
+            authorizer: asked about every request; the permissions of roles by default.
+            source: of ids and of random choices; tests pass a seeded one.
+        """
+        self.agent = agent
+        self.max_outbox_bytes = max_outbox_bytes
+        self.authorizer: Authorizer = authorizer or RolePermissions()
+        self.realms: dict[str, Realm] = {}
+        self.connections: set[Connection] = set()
+        self._random = source or random.Random()
+        self._dirty: list[Outbox] = []
+        self._closing = False
+        self._no_connections: asyncio.Event | None = None
+
+    # --- realms -----------------------------------------------------------------------------------
+
+    def add_realm(
+        self, name: str, roles: Sequence[Role], *, strict_uris: bool = False, sequential_requests: bool = True
+    ) -> Realm:
+        """Open a realm.
+
+        Args:
+            name: its name, a URI outside "wamp.".
+            roles: the roles that its sessions may have.
+            strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            sequential_requests: abort sessions whose request ids do not count up by one.
+        Raises:
+            ConfigurationError: the name cannot be used, or is taken.
+        """
+        if not is_uri(name) or is_reserved(name):
+            raise ConfigurationError("", f"{shown(name)} cannot be the name of a realm: it is no valid URI")
+        if name in self.realms:
+            raise ConfigurationError("", f"there is a realm {shown(name)} already")
+        realm = self.realms[name] = Realm(
+            name,
+            {role.name: role for role in roles},
+            random_id=self.random_id,
+            random_below=self._random.randrange,
+            strict_uris=strict_uris,
+            sequential_requests=sequential_requests,
+        )
+        return realm
+
+    def random_id(self) -> int:
+        """A global-scope id: uniform over [1, 2^53]."""
+        return self._random.getrandbits(53) + 1
+
+    def new_session_id(self) -> int:
+        """A global-scope id that no open session has."""
+        while True:
+            id = self.random_id()
+            if not any(id in realm.sessions for realm in self.realms.values()):
+                return id
+
+    # --- connections ------------------------------------------------------------------------------
+
+    def entrance(self, authenticators: Mapping[str, Authenticator]) -> Callable[[Link], Receiver]:
+        """What a listener calls with each new link, for clients that get in by these methods.
+
+        Args:
+            authenticators: authentication method -> authenticator.
+        """
+
+        def connected(link: Link) -> Receiver:
+            connection = Connection(link, self, authenticators)
+            self.connections.add(connection)
+            return connection
+
+        return connected
+
+    def realm_for_session(self, name: str) -> Realm:
+        """The realm that a client asks for.
+
+        Raises:
+            HandshakeRefused: there is none of that name, or the router is closing.
+        """
+        if self._closing:
+            raise HandshakeRefused("wamp.close.system_shutdown", "the router is shutting down")
+        realm = self.realms.get(name)
+        if realm is None:
+            raise HandshakeRefused("wamp.error.no_such_realm", f"there is no realm {shown(name)}")
+        return realm
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A connection is gone for good."""
+        self.connections.discard(connection)
+        if not self.connections and self._no_connections is not None:
+            self._no_connections.set()
+
+    def abort(self, session: ConnectedSession, violation: ProtocolViolation) -> None:
+        """End a session that broke the protocol, and its connection."""
+        session.connection.violated(violation)
+
+    # --- effects ----------------------------------------------------------------------------------
+
+    def carry_out(self, realm: Realm, effects: list[Effect]) -> None:
+        """Do what the core wants done, in its order.
+
+        Args:
+            realm: whose effects they are.
+            effects: used up by this.
+        """
+        for effect in effects:
+            if type(effect) is not Deliver:
+                self._schedule(realm, effect)  # type: ignore[arg-type]
+                continue
+            receivers: Any = effect.receivers
+            if len(receivers) != 1:
+                self._deliver_to_many(realm, effect, receivers)
+                continue
+            for receiver in receivers:
+                outbox = receiver.outbox
+                wire = outbox.wire
+                try:
+                    frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                except PayloadNotSerializable as error:
+                    self._undeliverable(realm, effect, receiver, error.uri, str(error))
+                    continue
+                if len(frame) > outbox.max_send_bytes:
+                    self._too_large(realm, effect, receiver, len(frame))
+                else:
+                    outbox.put(frame)
+
+    def _deliver_to_many(self, realm: Realm, effect: Deliver, receivers: Iterable[ConnectedSession]) -> None:
+        """The same message to many: encoded and framed once for each kind of link among them."""
+        # wire -> framed message, or why there is none
+        frames: dict[Wire, bytes | PayloadNotSerializable] = {}
+        for receiver in receivers:
+            outbox = receiver.outbox
+            wire = outbox.wire
+            frame = frames.get(wire)
+            if frame is None:
+                try:
+                    frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                except PayloadNotSerializable as error:
+                    frame = error
+                frames[wire] = frame
+            if type(frame) is not bytes:
+                self._undeliverable(realm, effect, receiver, PayloadNotSerializable.uri, str(frame))
+            elif len(frame) > outbox.max_send_bytes:
+                self._too_large(realm, effect, receiver, len(frame))
+            else:
+                outbox.put(frame)
+
+    def _too_large(self, realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> None:
+        text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
+        self._undeliverable(realm, effect, receiver, "wamp.error.payload_size_exceeded", text)
+
+    def _undeliverable(self, realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> None:
+        logger.debug("%s for session %d dropped: %s", type(effect.message).__name__, receiver.id, text)
+        self.carry_out(realm, realm.undeliverable(receiver, effect.message, uri, text))
+
+    def _schedule(self, realm: Realm, effect: WakeAt) -> None:
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            self.carry_out(realm, realm.wake(effect.pending, loop.time()))
+
+        loop.call_at(effect.when, wake)
+
+    # --- output -----------------------------------------------------------------------------------
+
+    def needs_flush(self, outbox: Outbox) -> None:
+        """Flush this outbox once the event loop has worked through what it has at hand."""
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._dirty.append(outbox)
+
+    def flush(self) -> None:
+        """One write for each link that something was put into the outbox of."""
+        dirty, self._dirty = self._dirty, []
+        for outbox in dirty:
+            outbox.flush()
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def shutdown(self, timeout: float = 1.0) -> None:
+        """Say GOODBYE to all sessions and close their connections.
+
+        Args:
+            timeout: seconds that clients have to answer and go.
+        """
+        self._closing = True
+        self._no_connections = asyncio.Event()
+        for connection in list(self.connections):
+            connection.say_goodbye("wamp.close.system_shutdown", "the router is shutting down")
+        self.flush()
+        if self.connections:
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._no_connections.wait()
+            except TimeoutError:
+                pass
+        for connection in list(self.connections):
+            connection.close()

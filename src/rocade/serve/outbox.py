@@ -1,0 +1,108 @@
+"""What waits to be sent to one client, in order and bounded."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from rocade.net.link import Link
+
+if TYPE_CHECKING:
+    from rocade.serve.gateway import Gateway
+
+__all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
+
+DEFAULT_MAX_OUTBOX_BYTES = 64 * 1024 * 1024
+"""Bytes that may wait for one client before it is disconnected as too slow."""
+
+SLICE_BYTES = 256 * 1024
+"""Bytes handed over at once to a client that was too slow a moment ago."""
+
+logger = logging.getLogger("rocade.outbox")
+
+
+class Outbox:
+    """Framed messages on their way to one link.
+
+    Messages are collected while the event loop works through what has arrived, and handed to the link as one
+    write. While the link's peer reads too slowly they stay here; beyond the bound the client is disconnected.
+
+    Attributes:
+        link: where the frames go.
+        wire: the link's, kept here since fan-out asks for it once per receiver.
+        max_send_bytes: largest message, framed, that the link's peer accepts.
+    """
+
+    __slots__ = ("_closed", "_frames", "_gateway", "_limit", "_paused", "_waiting", "link", "max_send_bytes", "wire")
+
+    def __init__(self, link: Link, gateway: Gateway, limit: int = DEFAULT_MAX_OUTBOX_BYTES) -> None:
+        """
+        Args:
+            link: where the frames go.
+            gateway: told when there is something to flush.
+            limit: bytes that may wait, here and in the link together.
+        """
+        self.link = link
+        self.wire = link.wire
+        # The frame's own few bytes do not count for the peer's limit.
+        self.max_send_bytes = link.max_send_bytes + 16
+        self._gateway = gateway
+        self._limit = limit
+        self._frames: list[bytes] = []
+        self._waiting = 0
+        self._paused = False
+        self._closed = False
+
+    def put(self, frame: bytes) -> None:
+        """Add a framed message; it is written with the next flush, or once the link takes more."""
+        if self._closed:
+            return
+        frames = self._frames
+        if not frames and not self._paused:
+            self._gateway.needs_flush(self)
+        frames.append(frame)
+        self._waiting += len(frame)
+        if self._waiting > self._limit:
+            self._overflow()
+
+    def flush(self) -> None:
+        """Hand everything that waits to the link, as one write."""
+        frames = self._frames
+        if self._paused or not frames:
+            return
+        self._frames = []
+        self._waiting = 0
+        self.link.write(frames)
+
+    def pause(self) -> None:
+        """Keep what comes: the link's peer reads too slowly."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """The link takes more: hand over what waits, as long as it does."""
+        self._paused = False
+        frames = self._frames
+        position = 0
+        while position < len(frames) and not self._paused:
+            start, size = position, 0
+            while position < len(frames) and size < SLICE_BYTES:
+                size += len(frames[position])
+                position += 1
+            self._waiting -= size
+            self.link.write(frames[start:position])
+        del frames[:position]
+
+    def close(self) -> None:
+        """Accept nothing more and let go of what waits."""
+        self._closed = True
+        self._frames = []
+        self._waiting = 0
+
+    def _overflow(self) -> None:
+        logger.warning(
+            "disconnected %s: a slow consumer, with more than %d bytes waiting to be sent",
+            self.link.info.peer,
+            self._limit,
+        )
+        self.close()
+        self.link.abort()

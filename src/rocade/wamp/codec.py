@@ -1,0 +1,256 @@
+"""Serializers: WAMP messages to bytes and back, with payloads left raw.
+
+A `Serializer` decodes only what routing needs. `args` and `kwargs` become `msgspec.Raw` views into the
+received bytes, which are forwarded as they are to every receiver with the same serializer. Since raw bytes
+reach other people's clients, they are validated once on arrival (`decode`): strings are UTF-8, `args` is a
+list, `kwargs` a map with string keys, nothing is nested too deeply. A receiver with another serializer gets a
+transcoded copy (`rocade.wamp.transcoding`).
+
+Specification: basic/building_blocks.md (Serializers), advanced/serialization_binary_json.md.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Union
+
+import msgspec
+from msgspec import Raw
+
+from rocade.errors import InvalidMessage
+from rocade.wamp import messages, payload
+from rocade.wamp.messages import NO_PAYLOAD, Message
+
+DEFAULT_MAX_DEPTH = 128
+"""How deep lists and maps of a payload may be nested."""
+
+ANY_MESSAGE: Any = Union[tuple(c for c in Message.__subclasses__())]  # noqa: UP007
+"""The tagged union of all messages, told apart by their code."""
+
+PAYLOAD_INDEX: dict[int, int] = {3: 3, 8: 5, 16: 4, 36: 4, 48: 4, 50: 3, 68: 4, 70: 3}
+"""Message code -> where `args` stands in the array; `kwargs` follows it."""
+
+OPTIONS_INDEX: dict[int, int] = {1: 2, 2: 2, 3: 1, 5: 2, 6: 1, 8: 3, 16: 2, 32: 2, 48: 2, 49: 2, 64: 2, 70: 2}
+"""Message code -> where the options or details dictionary stands, for messages that clients send."""
+
+# Message class -> the array without its payload. One function per class, since a generic one costs twice as much.
+_HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
+    messages.Event: lambda m: (36, m.subscription, m.publication, m.details),
+    messages.Invocation: lambda m: (68, m.request, m.registration, m.details),
+    messages.Result: lambda m: (50, m.request, m.details),
+    messages.Error: lambda m: (8, m.request_type, m.request, m.details, m.error),
+    messages.Publish: lambda m: (16, m.request, m.options, m.topic),
+    messages.Call: lambda m: (48, m.request, m.options, m.procedure),
+    messages.Yield: lambda m: (70, m.request, m.options),
+    messages.Abort: lambda m: (3, m.details, m.reason),
+}
+# The two messages whose details are there only when the router sends them unasked.
+_REVOCATIONS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
+    messages.Unsubscribed: lambda m: (35, m.request, m.details) if m.details else (35, m.request),
+    messages.Unregistered: lambda m: (67, m.request, m.details) if m.details else (67, m.request),
+}
+
+
+class Serializer(ABC):
+    """One serialization format of WAMP. Instances are stateless and shared: `JSON`, `MSGPACK`, `CBOR`."""
+
+    name: str
+    """"json", "msgpack" or "cbor", as in the subprotocol "wamp.2.json"."""
+    is_binary: bool
+    """Whether WebSocket carries it in binary messages rather than text ones."""
+
+    def __repr__(self) -> str:
+        return f"<Serializer {self.name}>"
+
+    @abstractmethod
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+        """The message in `data`, with a validated but undecoded payload.
+
+        Args:
+            data: one whole message. It must be `bytes`: raw payloads are views that keep it alive.
+            max_depth: deepest accepted nesting of the payload.
+        Raises:
+            InvalidMessage: anything else than exactly one valid WAMP message.
+        """
+
+    @abstractmethod
+    def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
+        """Bytes of an array whose elements may be raw, of this serializer."""
+
+    @abstractmethod
+    def load(self, raw: Raw | bytes) -> Any:
+        """Python value of raw payload bytes (binary as `bytes`)."""
+
+    @abstractmethod
+    def dump(self, value: Any) -> Raw:
+        """Raw payload bytes of a Python value; `bytes` become what the serializer has for binary.
+
+        Raises:
+            PayloadNotSerializable: the value has no form in this serializer.
+        """
+
+    def encode(self, message: Message, origin: Serializer | None = None) -> bytes:
+        """Bytes of a message.
+
+        Args:
+            message: what to encode. Empty `args` and `kwargs` are left out.
+            origin: the serializer that raw `args` and `kwargs` are in; None means this one. Payloads that are
+                Python objects are serialized whatever the origin.
+        Raises:
+            PayloadNotSerializable: the payload has no form in this serializer.
+        """
+        head = _HEADS.get(type(message))
+        if head is None:
+            revocation = _REVOCATIONS.get(type(message))
+            return self.encode_array(message if revocation is None else revocation(message))
+        args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
+        if origin is not None and origin is not self:
+            args, kwargs = transcode(args, origin, self), transcode(kwargs, origin, self)
+        if type(args) is not Raw:
+            args = self.dump(args) if args else NO_PAYLOAD
+        if type(kwargs) is not Raw:
+            kwargs = self.dump(kwargs) if kwargs else NO_PAYLOAD
+        if kwargs:
+            return self.encode_array((*head(message), args or [], kwargs))
+        if args:
+            return self.encode_array((*head(message), args))
+        return self.encode_array(head(message))
+
+
+def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
+    """Raw payload of one serializer in another; anything that is not raw, and no payload, is returned as it is.
+
+    Raises:
+        PayloadNotSerializable: the payload has no form in the target's serializer.
+    """
+    if type(raw) is not Raw or not raw:
+        return raw
+    return target.dump(origin.load(raw))
+
+
+class _Json(Serializer):
+    name = "json"
+    is_binary = False
+
+    def __init__(self) -> None:
+        self._decode = msgspec.json.Decoder(ANY_MESSAGE).decode
+        self.encode_array = msgspec.json.Encoder().encode  # type: ignore[method-assign, assignment]
+
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+        try:
+            if not data.isascii():
+                data.decode()
+            message: Message = self._decode(data)
+            if type(message) in _HEADS:
+                if message.args and memoryview(message.args)[0] != 0x5B:  # type: ignore[attr-defined]
+                    raise InvalidMessage("args is not a list")
+                if message.kwargs and memoryview(message.kwargs)[0] != 0x7B:  # type: ignore[attr-defined]
+                    raise InvalidMessage("kwargs is not a dictionary")
+                # A level takes two bytes, so a short message cannot be too deep.
+                if len(data) > max_depth * 2:
+                    payload.check_json_depth(data, max_depth)
+        except UnicodeDecodeError as error:
+            raise InvalidMessage(f"not UTF-8: byte {error.start} of the message") from None
+        except ValueError as error:
+            raise InvalidMessage(_plain(error)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+        return message
+
+    def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
+        raise AssertionError("replaced by the encoder's own method in __init__")
+
+    def load(self, raw: Raw | bytes) -> Any:
+        return payload.load_json(raw)
+
+    def dump(self, value: Any) -> Raw:
+        return Raw(payload.dump_json(value))
+
+
+class _MessagePack(Serializer):
+    name = "msgpack"
+    is_binary = True
+
+    def __init__(self) -> None:
+        self._decode = msgspec.msgpack.Decoder(ANY_MESSAGE).decode
+        self._load_list = msgspec.msgpack.Decoder(list).decode
+        self._load_map = msgspec.msgpack.Decoder(dict[str, Any]).decode
+        self.encode_array = msgspec.msgpack.Encoder().encode  # type: ignore[method-assign, assignment]
+
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+        try:
+            try:
+                message: Message = self._decode(data)
+            except msgspec.ValidationError:
+                message = self._decode(payload.without_undefined_options(data, OPTIONS_INDEX))
+            if type(message) in _HEADS:
+                args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
+                # The only look inside: msgspec's skip does not check UTF-8.
+                loaded_args = self._load_list(args) if args else None
+                loaded_kwargs = self._load_map(kwargs) if kwargs else None
+                if len(data) > max_depth:
+                    payload.check_depth(data, (loaded_args, loaded_kwargs), max_depth)
+        except UnicodeDecodeError:
+            raise InvalidMessage("a string is not UTF-8") from None
+        except ValueError as error:
+            raise InvalidMessage(_plain(error)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+        return message
+
+    def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
+        raise AssertionError("replaced by the encoder's own method in __init__")
+
+    def load(self, raw: Raw | bytes) -> Any:
+        return msgspec.msgpack.decode(raw)
+
+    def dump(self, value: Any) -> Raw:
+        return Raw(payload.dump_msgpack(value))
+
+
+class _Cbor(Serializer):
+    name = "cbor"
+    is_binary = True
+
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+        from rocade.wamp import cbor
+
+        try:
+            head, args, kwargs = cbor.split(data, PAYLOAD_INDEX, OPTIONS_INDEX, max_depth)
+            message: Message = msgspec.convert(head, ANY_MESSAGE)
+        except (ValueError, RecursionError) as error:
+            raise InvalidMessage(_plain(error)) from None
+        if args:
+            message.args = Raw(args)  # type: ignore[attr-defined]
+        if kwargs:
+            message.kwargs = Raw(kwargs)  # type: ignore[attr-defined]
+        return message
+
+    def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
+        from rocade.wamp import cbor
+
+        return cbor.dump_array(array)
+
+    def load(self, raw: Raw | bytes) -> Any:
+        from rocade.wamp import cbor
+
+        return cbor.load(raw)
+
+    def dump(self, value: Any) -> Raw:
+        from rocade.wamp import cbor
+
+        return Raw(cbor.dump(value))
+
+
+def _plain(error: BaseException) -> str:
+    """msgspec's words for what was wrong and where, without its backquotes."""
+    return str(error).replace("`", "'") or "malformed message"
+
+
+JSON: Serializer = _Json()
+MSGPACK: Serializer = _MessagePack()
+CBOR: Serializer = _Cbor()
+
+SERIALIZERS: dict[str, Serializer] = {serializer.name: serializer for serializer in (JSON, MSGPACK, CBOR)}
+"""Serializer name -> serializer."""
