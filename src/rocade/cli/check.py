@@ -1,0 +1,64 @@
+"""`rocade check`: validate a configuration file and say what it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rocade.node.realms import Realm
+    from rocade.node.services import PathService
+    from rocade.node.settings import Configuration
+    from rocade.node.transports import Transport
+
+
+@click.command()
+@click.option("--config", metavar="FILE", required=True, help="Configuration file: JSON, YAML or TOML.")
+def check(*, config: str) -> int:
+    """Validate a configuration file and say what it describes."""
+    from rocade.node.configuration import read_configuration
+    from rocade.node.safety import problems
+
+    configuration = read_configuration(config)
+    click.echo(f"{config} is valid")
+    for line in described(configuration):
+        click.echo(f"  {line}")
+    for problem in problems(configuration):
+        click.echo(f"needs --insecure: {problem}")
+    return 0
+
+
+def described(configuration: Configuration) -> Iterator[str]:
+    """What a configuration describes, in plain lines."""
+    for realm in configuration.router.realms:
+        yield _described_realm(realm)
+    for transport in configuration.router.transports:
+        yield from _described_transport(transport)
+
+
+def _described_realm(realm: Realm) -> str:
+    roles = ", ".join(
+        f"{role.name} (may do everything)" if role.may_do_everything else role.name for role in realm.roles
+    )
+    return f"realm {realm.name}: " + (f"roles {roles}" if roles else "no roles, so nobody can join")
+
+
+def _described_transport(transport: Transport) -> Iterator[str]:
+    yield f"listens on {transport.endpoint}"
+    rawsocket = transport.rawsocket_service
+    if rawsocket:
+        yield f"  RawSocket ({', '.join(rawsocket.serializers)})"
+    for path, service in sorted(transport.services.items()):
+        yield f"  {path}: {_described_service(service)}"
+
+
+def _described_service(service: PathService) -> str:
+    from rocade.node.services import StaticService, WebSocketService
+
+    if isinstance(service, WebSocketService):
+        return f"WebSocket ({', '.join(service.serializers)})"
+    if isinstance(service, StaticService):
+        return f"files of {service.root}"
+    return "a JSON value"

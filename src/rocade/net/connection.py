@@ -1,0 +1,318 @@
+"""What WebSocket and RawSocket connections have in common: one asyncio transport, seen as a `Link`.
+
+Each connection is its own asyncio protocol. Nothing here costs a task, future, closure or log line per message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from rocade.net.heartbeat import Heartbeat
+from rocade.net.link import LinkInfo, Receiver, Wire
+
+logger = logging.getLogger("rocade.net")
+
+READ_LIMIT = 65536
+"""Most bytes taken from a socket at once: bounds how long one connection can hold the loop."""
+
+_JOIN_LIMIT = 4096
+
+
+class Surroundings:
+    """What all connections of one listener share."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any] | None = None) -> None:
+        """
+        Args:
+            loop: the loop that all of them run on.
+            connections: where open connections are listed; uvicorn's own set in a listener.
+        """
+        self.loop = loop
+        self.connections: set[Any] = set() if connections is None else connections
+        self.heartbeat = Heartbeat(loop)
+        self.scratch = memoryview(bytearray(READ_LIMIT))
+        """Where connections without a buffer of their own read into; used up before the next read."""
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """The other side as `LinkInfo.peer` has it: "tcp4:127.0.0.1:52814", "tcp6:[::1]:52814" or "unix:/path"."""
+    sock = transport.get_extra_info("socket")
+    family = None if sock is None else sock.family
+    if family == getattr(socket, "AF_UNIX", None):
+        # Clients are unnamed; what tells them apart from others is the socket they came to.
+        return f"unix:{transport.get_extra_info('sockname') or ''}"
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple):
+        return "unknown"
+    return f"tcp6:[{peer[0]}]:{peer[1]}" if family == socket.AF_INET6 else f"tcp4:{peer[0]}:{peer[1]}"
+
+
+def _discard(_data: bytes) -> None:
+    """Where messages go that nobody wants any more."""
+
+
+class StreamLink(asyncio.BufferedProtocol):
+    """A `Link` over an asyncio transport; subclasses know the framing."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        wire: Wire,
+        *,
+        ping_interval: float,
+        ping_timeout: float,
+        close_timeout: float,
+    ) -> None:
+        """
+        Args:
+            surroundings: what the listener's connections share.
+            wire: how messages travel.
+            ping_interval: longest silence in seconds before a ping; 0 never pings.
+            ping_timeout: seconds a ping may stay without any sign of life.
+            close_timeout: seconds an orderly close may take before the connection is aborted.
+        """
+        self.wire = wire
+        self.info = LinkInfo(wire.name.partition(".")[0], "unknown")
+        self.ping_interval = ping_interval
+        self.ping_timeout = ping_timeout
+        self.heard = False
+        self.pinged = False
+        self.pulse = 0
+        self._surroundings = surroundings
+        self._loop = surroundings.loop
+        self._close_timeout = close_timeout
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        # Whether frames may still be written: from the opening to our CLOSE, EOF or abort.
+        self._open = False
+        self._deliver: Callable[[bytes], None] = _discard
+        # Messages (or what else must wait for them) that were read before the receiver paused; None while it has not.
+        self._held: deque[Any] | None = None
+        self._unwanted = False
+        self._draining = False
+        self._source_paused = False
+        self._writing_paused = False
+        self._reported_paused = False
+        # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
+        self._flooded = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._reason = ""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.wire.name} {self.info.peer}>"
+
+    # What `Link` offers.
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        """See `Link.write`."""
+        if not self._open:
+            return
+        assert self._transport is not None
+        if len(frames) == 1:
+            self._transport.write(frames[0])
+        elif sum(map(len, frames)) <= _JOIN_LIMIT:
+            self._transport.write(b"".join(frames))
+        else:
+            self._transport.writelines(frames)
+
+    def buffered_bytes(self) -> int:
+        """See `Link.buffered_bytes`."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def pause_reading(self) -> None:
+        """See `Link.pause_reading`."""
+        if not self._open:
+            return
+        self._unwanted = True
+        if self._held is None:
+            self._held = deque()
+            self._deliver = self._held.append
+            self._steer_reading()
+
+    def resume_reading(self) -> None:
+        """See `Link.resume_reading`."""
+        self._unwanted = False
+        if self._held is not None and not self._draining:
+            self._draining = True
+            self._loop.call_soon(self._drain)
+
+    def abort(self) -> None:
+        """See `Link.abort`."""
+        self._drop("aborted")
+
+    # What the heartbeat asks.
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        raise NotImplementedError
+
+    def is_deaf(self) -> bool:
+        """Whether the receiver has paused reading, so that the peer's silence means nothing."""
+        return self._held is not None
+
+    def unanswered(self) -> None:
+        """No sign of life since the last ping: drop the connection."""
+        self._drop(f"no pong within {self.ping_timeout:g} s")
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a transport whose protocol this is from now on."""
+        # Not asserted to be an `asyncio.Transport`: uvloop's transports are not.
+        self._transport = cast(asyncio.Transport, transport)
+        self._surroundings.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone: tell the receiver, once, and let go of everything."""
+        self._open = False
+        self._surroundings.connections.discard(self)
+        self._surroundings.heartbeat.forget(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        self._transport = None
+        self._lose(self._reason or (f"connection lost: {exc}" if exc else "connection closed by peer"))
+
+    def eof_received(self) -> bool:
+        """The peer sends no more; returning False lets the transport close itself, within the time limit."""
+        if self._open:
+            self._open = False
+            self._reason = self._reason or "connection closed by peer"
+        # A close flushes first: without a limit, a peer that does not read would keep the connection for ever.
+        self._limit_closing()
+        return False
+
+    def pause_writing(self) -> None:
+        """The transport's buffer is above its high-water mark."""
+        self._writing_paused = True
+        # asyncio calls this from inside `write`; a receiver must not be called from there.
+        self._loop.call_soon(self._report_writing)
+
+    def resume_writing(self) -> None:
+        """The transport's buffer is below its low-water mark."""
+        self._writing_paused = False
+        self._flooded = False
+        self._steer_reading()
+        self._loop.call_soon(self._report_writing)
+
+    # What subclasses use.
+
+    def _begin(self, connected: Callable[[Any], Receiver]) -> None:
+        """Open the link: from now on messages are delivered to what `connected` returns."""
+        self._open = True
+        try:
+            self._receiver = connected(self)
+        except Exception:
+            logger.exception("%s: the connection could not be set up", self)
+            self._broken()
+            return
+        if self._open and self._held is None:
+            self._deliver = self._receiver.message_received
+        if self._open:
+            self._surroundings.heartbeat.watch(self)
+
+    def _broken(self) -> None:
+        """Our own code failed (and the error is logged): end the connection."""
+        raise NotImplementedError
+
+    def _answer(self, data: bytes) -> None:
+        """Write an answer to something like a ping, in order with everything else.
+
+        A peer that floods us with pings and does not read the answers is not read from until it does.
+        """
+        if self._open:
+            assert self._transport is not None
+            self._transport.write(data)
+            if self._writing_paused:
+                self._flooded = True
+                self._steer_reading()
+
+    def _drop(self, reason: str) -> None:
+        if self._transport is not None:
+            self._open = False
+            self._reason = self._reason or reason
+            self._deliver = _discard
+            self._transport.abort()
+
+    def _limit_closing(self) -> None:
+        """Abort unless the connection is gone within the close timeout."""
+        self._surroundings.heartbeat.forget(self)
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(self._close_timeout, self._drop, "no orderly close in time")
+
+    def _stop_delivering(self) -> None:
+        """Nothing is delivered any more; what arrives is read and thrown away."""
+        self._deliver = _discard
+        self._held = None
+        self._unwanted = False
+        self._flooded = False
+        self._steer_reading()
+
+    def _lose(self, reason: str) -> None:
+        """Tell the receiver that the link is gone, if it has not been told."""
+        receiver, self._receiver = self._receiver, None
+        self._stop_delivering()
+        if receiver is not None:
+            receiver.link_lost(reason)
+
+    def _hang_up(self) -> None:
+        """Close so that the peer can still read what was written last.
+
+        Closing a socket with unread input sends a reset, which destroys what the peer has not read yet. So only
+        our direction is closed here, and input is thrown away until the peer closes, or time is up.
+        """
+        assert self._transport is not None
+        self._open = False
+        self._limit_closing()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _close_transport(self) -> None:
+        """Close once everything written is out, within the time limit."""
+        assert self._transport is not None
+        self._open = False
+        self._limit_closing()
+        self._transport.close()
+
+    def _handle_held(self, item: Any) -> None:
+        """Deliver one thing that had to wait: a message, or what a subclass put among them."""
+        assert self._receiver is not None
+        self._receiver.message_received(item)
+
+    def _drain(self) -> None:
+        self._draining = False
+        try:
+            while self._held and not self._unwanted and self._receiver is not None:
+                self._handle_held(self._held.popleft())
+        except Exception:
+            logger.exception("%s: a message could not be handled", self)
+            self._broken()
+        if self._held is not None and not self._unwanted and self._receiver is not None:
+            self._held = None
+            self._deliver = self._receiver.message_received
+            self._steer_reading()
+
+    def _steer_reading(self) -> None:
+        pause = self._held is not None or self._flooded
+        if pause != self._source_paused and self._transport is not None:
+            self._source_paused = pause
+            if pause:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def _report_writing(self) -> None:
+        if self._receiver is None or self._writing_paused == self._reported_paused:
+            return
+        self._reported_paused = self._writing_paused
+        if self._writing_paused:
+            self._receiver.writing_paused()
+        else:
+            self._receiver.writing_resumed()

@@ -1,0 +1,241 @@
+"""The WebSocket opening handshake, sans-I/O: is this upgrade request valid, welcome, and which subprotocol is it?
+
+Specification: RFC 6455, section 4; WAMP: advanced/transport_websocket.md.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha1
+from http import HTTPStatus
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_VERSION = "13"
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d+))?", re.IGNORECASE)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+class UpgradeRefused(Exception):
+    """An HTTP request that does not become a WebSocket: status, plain text for people, headers to add."""
+
+    def __init__(self, status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.headers = dict(headers or {})
+
+
+def header_map(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones are joined as HTTP allows (RFC 9110, section 5.3)."""
+    result: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
+        if name in result:
+            value = result[name] + ("; " if name == "cookie" else ", ") + value
+        result[name] = value
+    return result
+
+
+def tokens(value: str) -> list[str]:
+    """The members of a comma-separated header."""
+    return [token for token in (part.strip() for part in value.split(",")) if token]
+
+
+def wants_websocket(headers: Mapping[str, str]) -> bool:
+    """Whether a request asks to become a WebSocket, rightly or not.
+
+    Firefox sends `Connection: keep-alive, Upgrade`.
+    """
+    return "websocket" in tokens(headers.get("upgrade", "").lower()) and "upgrade" in tokens(
+        headers.get("connection", "").lower()
+    )
+
+
+def check_request(method: str, http_version: str, headers: Mapping[str, str]) -> None:
+    """Refuse an upgrade request that RFC 6455 (section 4.2.1) does not allow.
+
+    Args:
+        method: as in the request line.
+        http_version: such as "1.1".
+        headers: see `header_map`.
+    Raises:
+        UpgradeRefused: names what is wrong.
+    """
+    if http_version != "1.1":
+        text = f"A WebSocket needs HTTP/1.1; this request is HTTP/{http_version}."
+        raise UpgradeRefused(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, text)
+    if method != "GET":
+        raise _bad(f"a WebSocket is opened with GET, not {method}.")
+    if "host" not in headers:
+        raise _bad("the header Host is missing.")
+    if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+        raise _bad("an upgrade request has no body.")
+    version = headers.get("sec-websocket-version")
+    if version is None:
+        raise _bad("the header Sec-WebSocket-Version is missing.")
+    if version != _VERSION:
+        text = f"WebSocket version {version} is not supported, only {_VERSION}."
+        raise UpgradeRefused(HTTPStatus.UPGRADE_REQUIRED, text, {"Sec-WebSocket-Version": _VERSION})
+    _check_key(headers.get("sec-websocket-key"))
+
+
+def _bad(text: str) -> UpgradeRefused:
+    return UpgradeRefused(HTTPStatus.BAD_REQUEST, f"Bad WebSocket handshake: {text}")
+
+
+def _check_key(key: str | None) -> None:
+    if key is None:
+        raise _bad("the header Sec-WebSocket-Key is missing.")
+    try:
+        valid = len(b64decode(key.encode("ascii"), validate=True)) == 16
+    except (binascii.Error, UnicodeEncodeError):
+        valid = False
+    if not valid:
+        raise _bad("Sec-WebSocket-Key is not the base64 of 16 bytes.")
+
+
+def accept_key(key: str) -> str:
+    """`Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`."""
+    return b64encode(sha1(key.encode("ascii") + _GUID, usedforsecurity=False).digest()).decode("ascii")
+
+
+def choose_subprotocol(headers: Mapping[str, str], accepted: Sequence[str], *, required: bool) -> str:
+    """The first subprotocol in the client's order of preference that we accept; "" for none.
+
+    Args:
+        headers: see `header_map`.
+        accepted: what we accept.
+        required: refuse where there is none in common.
+    Raises:
+        UpgradeRefused: none in common; lists what is offered and what is accepted.
+    """
+    offered = tokens(headers.get("sec-websocket-protocol", ""))
+    for subprotocol in offered:
+        if subprotocol in accepted:
+            return subprotocol
+    if not required:
+        return ""
+    offer = f"the client offers {', '.join(offered)}" if offered else "the client offers none"
+    raise _bad(f"no subprotocol in common: {offer}; accepted are {', '.join(accepted)}.")
+
+
+class OriginPolicy:
+    """Which web pages may connect, and under which names this server may be reached.
+
+    Browsers let any page open a WebSocket to any host, loopback included, and tell the page in `Origin`. A page can
+    also point a name of its own at 127.0.0.1 (DNS rebinding); only the check of `Host` stops that.
+    """
+
+    def __init__(
+        self,
+        allowed_origins: Sequence[str] | None = None,
+        *,
+        allow_null_origin: bool = False,
+        allowed_hosts: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            allowed_origins: patterns such as "https://*.example.com", with `*` for any run of characters but "/";
+                "*" alone allows all. They are allowed beside loopback origins and the server's own.
+            allow_null_origin: whether "Origin: null" (files, sandboxed frames) passes.
+            allowed_hosts: patterns of host names, with or without a port, that `Host` may have; None is any.
+        """
+        self._origins = _compile(allowed_origins or ())
+        self._allow_null_origin = allow_null_origin
+        self._hosts = None if allowed_hosts is None else _compile(allowed_hosts)
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Refuse a request from a foreign origin or to a foreign host.
+
+        Raises:
+            UpgradeRefused: with status 403.
+        """
+        host = headers.get("host", "").lower()
+        if self._hosts is not None and not self._is_host_allowed(host):
+            raise UpgradeRefused(HTTPStatus.FORBIDDEN, f"Host {host!r} is not served here.")
+        origin = headers.get("origin")
+        if origin is not None and not self._is_origin_allowed(origin.lower(), host):
+            raise UpgradeRefused(HTTPStatus.FORBIDDEN, f"Origin {origin!r} is not allowed.")
+
+    def _is_host_allowed(self, host: str) -> bool:
+        parts = _HOST.fullmatch(host)
+        return parts is not None and any(
+            pattern.fullmatch(parts["name"]) or pattern.fullmatch(host) for pattern in self._hosts or ()
+        )
+
+    def _is_origin_allowed(self, origin: str, host: str) -> bool:
+        if origin == "null":
+            return self._allow_null_origin
+        if any(pattern.fullmatch(origin) for pattern in self._origins):
+            return True
+        try:
+            parts = urlsplit(origin)
+            name, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        if parts.scheme not in _DEFAULT_PORTS:
+            return False
+        return _is_loopback(name) or _is_same_host(parts.scheme, name, port, host)
+
+
+def _compile(patterns: Iterable[str]) -> list[re.Pattern[str]]:
+    return [
+        re.compile(".*" if pattern == "*" else re.escape(pattern.lower()).replace(r"\*", "[^/]*"))
+        for pattern in patterns
+    ]
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_same_host(scheme: str, name: str, port: int | None, host: str) -> bool:
+    parts = _HOST.fullmatch(host)
+    if parts is None:
+        return False
+    # A proxy in front may have ended TLS, so the origin's scheme says which port is the default one, not ours.
+    default = _DEFAULT_PORTS[scheme]
+    return (name, str(port or default)) == (parts["name"].strip("[]"), parts["port"] or default)
+
+
+def accepting_response(key: str, subprotocol: str, server: str) -> bytes:
+    """The 101 response.
+
+    Args:
+        key: the request's `Sec-WebSocket-Key`.
+        subprotocol: what was negotiated; "" for none.
+        server: value of the `Server` header; "" for none.
+    """
+    headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept_key(key)}
+    if subprotocol:
+        headers["Sec-WebSocket-Protocol"] = subprotocol
+    if server:
+        headers["Server"] = server
+    return _response(HTTPStatus.SWITCHING_PROTOCOLS, headers, b"")
+
+
+def refusing_response(status: HTTPStatus, text: str, headers: Mapping[str, str] | None = None) -> bytes:
+    """A plain-text response after which the connection is closed."""
+    body = f"{text}\n".encode()
+    fields = {
+        "Content-Type": "text/plain; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **(headers or {}),
+    }
+    return _response(status, fields, body)
+
+
+def _response(status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> bytes:
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body

@@ -1,0 +1,483 @@
+"""WebSocket connections that carry WAMP messages, on the server's side (RFC 6455).
+
+Frames are parsed by picows (`frameparser`); what makes messages of them is here: fragments, UTF-8, control frames,
+the closing handshake, and all limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from rocade.net import upgrade
+from rocade.net.connection import READ_LIMIT, StreamLink, Surroundings, peer_name
+from rocade.net.frameparser import new_parser
+from rocade.net.link import Link, LinkInfo, Receiver, Wire
+from rocade.net.wires import CLOSE, PING, PONG, WEBSOCKET, subprotocol, websocket_frame, wire_of_subprotocol
+
+NORMAL_CLOSURE = 1000
+GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+UNSUPPORTED_DATA = 1003
+INVALID_TEXT = 1007
+MESSAGE_TOO_BIG = 1009
+INTERNAL_ERROR = 1011
+
+_TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
+_PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
+_PING_FRAME = websocket_frame(PING, b"")
+# Control frames carry 125 bytes, two of which are the code (RFC 6455, section 5.5).
+_MAX_REASON_BYTES = 123
+# From this size of the parser's free buffer on, it is replaced by a new one as soon as it is empty.
+_LARGE_BUFFER = 32768
+_NOTHING_PARSED = -1
+
+_Utf8Decoder = getincrementaldecoder("utf-8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketOptions:
+    """Settings of a WebSocket endpoint.
+
+    Raises:
+        ValueError: a serializer that does not exist, or a limit that makes no sense.
+    """
+
+    serializers: tuple[str, ...] = ("json", "msgpack", "cbor")
+    """Accepted serializers; the first one is used for clients without a subprotocol, where that is allowed."""
+    max_message_bytes: int = 16 * 1024 * 1024
+    """Longest accepted message, all its fragments together."""
+    ping_interval: float = 30.0
+    """Longest silence in seconds before a ping; 0 never pings."""
+    ping_timeout: float = 20.0
+    """Seconds after a ping without any sign of life until the connection is dropped."""
+    close_timeout: float = 5.0
+    """Seconds an orderly close may take before the connection is aborted."""
+    allowed_origins: tuple[str, ...] | None = None
+    """Patterns of origins that pass beside loopback origins and the server's own, see `OriginPolicy`."""
+    allow_null_origin: bool = False
+    """Whether "Origin: null" passes."""
+    allowed_hosts: tuple[str, ...] | None = None
+    """Patterns of hosts by which the server may be reached; None is any."""
+    require_subprotocol: bool = True
+    """Whether a client must offer a subprotocol that is accepted."""
+    server_header: str = "Rocade"
+    """`Server` header of the handshake's response; "" for none."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.serializers if name not in WEBSOCKET]
+        if unknown or not self.serializers:
+            raise ValueError(f"serializers must be some of {', '.join(WEBSOCKET)}, not {', '.join(unknown) or 'none'}")
+        if self.max_message_bytes < 1:
+            raise ValueError("max_message_bytes must be positive")
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """The head of an HTTP request that wants to become a WebSocket."""
+
+    method: str
+    http_version: str
+    path: str
+    headers: Mapping[str, str]
+    """See `upgrade.header_map`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A handshake that may go ahead."""
+
+    wire: Wire
+    subprotocol: str
+    response: bytes
+
+
+class WebSocketEndpoint:
+    """Where WebSocket clients arrive: an HTTP path of a `Listener`."""
+
+    def __init__(self, options: WebSocketOptions, connected: Callable[[Link], Receiver]) -> None:
+        """
+        Args:
+            options: the settings.
+            connected: called for each new connection, on its event loop, after the handshake; returns who
+                interprets its messages. It may use the link at once.
+        """
+        self.options = options
+        self.connected = connected
+        self.connection_class = WebSocketConnection
+        self._subprotocols = tuple(map(subprotocol, options.serializers))
+        self._origins = upgrade.OriginPolicy(
+            options.allowed_origins,
+            allow_null_origin=options.allow_null_origin,
+            allowed_hosts=options.allowed_hosts,
+        )
+
+    def negotiate(self, request: UpgradeRequest) -> Acceptance:
+        """Decide on an upgrade request.
+
+        Raises:
+            UpgradeRefused: with the HTTP response to give.
+        """
+        headers = request.headers
+        upgrade.check_request(request.method, request.http_version, headers)
+        self._origins.check(headers)
+        chosen = upgrade.choose_subprotocol(headers, self._subprotocols, required=self.options.require_subprotocol)
+        wire = wire_of_subprotocol(chosen) or WEBSOCKET[self.options.serializers[0]]
+        key = headers["sec-websocket-key"]
+        return Acceptance(wire, chosen, upgrade.accepting_response(key, chosen, self.options.server_header))
+
+    def open(
+        self, surroundings: Surroundings, transport: asyncio.Transport, request: UpgradeRequest, acceptance: Acceptance
+    ) -> WebSocketConnection:
+        """Answer an accepted request and make its transport a WebSocket connection.
+
+        Bytes that came behind the request must be given to `WebSocketConnection.feed`.
+        """
+        connection = self.connection_class(surroundings, acceptance.wire, self.options)
+        connection.info = LinkInfo(
+            transport="websocket",
+            peer=peer_name(transport),
+            secure=transport.get_extra_info("sslcontext") is not None,
+            path=request.path,
+            headers=dict(request.headers),
+            subprotocol=acceptance.subprotocol,
+            tls=transport.get_extra_info("ssl_object"),
+        )
+        transport.set_protocol(connection)
+        transport.write(acceptance.response)
+        connection.connection_made(transport)
+        connection._begin(self.connected)
+        return connection
+
+
+class WebSocketConnection(StreamLink, WSListener):
+    """One WebSocket connection: the asyncio protocol, the frame parser's listener and the `Link`, all in one.
+
+    Text messages are checked to be UTF-8 here, so the JSON codec may rely on it.
+    """
+
+    max_send_bytes = sys.maxsize
+    """WebSocket clients announce no limit."""
+
+    def __init__(self, surroundings: Surroundings, wire: Wire, options: WebSocketOptions) -> None:
+        """
+        Args:
+            surroundings: what the listener's connections share.
+            wire: the serializer and frames that were negotiated.
+            options: of the endpoint.
+        """
+        super().__init__(
+            surroundings,
+            wire,
+            ping_interval=options.ping_interval,
+            ping_timeout=options.ping_timeout,
+            close_timeout=options.close_timeout,
+        )
+        self._max_message_bytes = options.max_message_bytes
+        self._is_text = not wire.serializer.is_binary
+        self._own_type = _TEXT if self._is_text else _BINARY
+        # What `on_ws_frame` takes without looking further; None while every frame needs a closer look.
+        self._plain_type: WSMsgType | None = self._own_type
+        self._fragments: bytearray | None = None
+        self._fragments_type = self._own_type
+        self._decoder: IncrementalDecoder | None = None
+        self._close_sent = False
+        # After the peer's CLOSE, or its failure: whatever comes is ignored.
+        self._ended = False
+        # Whether something is to be done when a read has been worked off.
+        self._attention = False
+        self._failure: tuple[int, str] | None = None
+        self._is_large = False
+        self._unparsed = _NOTHING_PARSED
+        # The parser and two of its methods, which are called for each read.
+        self._parser: Any = None
+        self._room: Any = None
+        self._parse: Any = None
+        self._renew_parser()
+
+    # What asyncio calls.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the transport reads into: the parser's own buffer."""
+        view: memoryview = self._room(sizehint)
+        if len(view) <= _LARGE_BUFFER:
+            return view
+        self._is_large = self._attention = True
+        self._plain_type = None
+        return view[:READ_LIMIT]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Work off what has been read."""
+        self.heard = True
+        self._parse(nbytes)
+        if self._attention:
+            self._attend()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `StreamLink`; also lets go of the parser, which refers back to this."""
+        super().connection_lost(exc)
+        self._ended = True
+        self._parser = self._room = self._parse = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that were read by someone else, such as those behind the upgrade request."""
+        while data and self._parser is not None:
+            room = self.get_buffer(-1)
+            size = min(len(room), len(data))
+            room[:size] = data[:size]
+            self.buffer_updated(size)
+            data = data[size:]
+
+    # What the frame parser calls.
+
+    def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
+        """One frame: the common case is a whole message, everything else goes to `_handle_frame`."""
+        if frame.msg_type is self._plain_type and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            data = frame.get_payload_as_bytes()
+            if self._is_text and not data.isascii() and not _is_utf8(data):
+                self._fail(INVALID_TEXT, "a text message is not UTF-8")
+                return
+            self._deliver(data)
+        else:
+            self._handle_frame(frame)
+
+    def _parser_failed(self, code: int, text: str) -> None:
+        # Not handled at once: the parser is one frame ahead, and the frame before must come first.
+        if self._failure is None:
+            self._failure = code, text
+        self._attention = True
+
+    # What `Link` and the heartbeat offer.
+
+    def close(self, reason: str = "", *, failure: bool = False) -> None:
+        """See `Link.close`."""
+        self._close_with(PROTOCOL_ERROR if failure else NORMAL_CLOSURE, reason)
+
+    def shutdown(self) -> None:
+        """Close because the server stops (code 1001)."""
+        self._close_with(GOING_AWAY, "the router is shutting down")
+
+    def ping(self) -> None:
+        """Ask the peer for a sign of life."""
+        self._answer(_PING_FRAME)
+
+    # Frames.
+
+    def _handle_frame(self, frame: WSFrame) -> None:
+        if self._ended:
+            return
+        if self._is_large:
+            self._unparsed = frame.tail_size
+        kind = frame.msg_type
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._fail(PROTOCOL_ERROR, "reserved bits are set, and no extension was negotiated")
+        elif kind is _PING:
+            self._answer(websocket_frame(PONG, frame.get_payload_as_bytes()))
+        elif kind is _CLOSE:
+            self._handle_close(frame.get_payload_as_bytes())
+        elif kind is not _PONG:
+            self._handle_data(kind, frame)
+
+    def _handle_data(self, kind: WSMsgType, frame: WSFrame) -> None:
+        if kind is _CONTINUATION:
+            if self._fragments is None:
+                self._fail(PROTOCOL_ERROR, "a continuation frame without a message to continue")
+            else:
+                self._append_fragment(self._fragments, frame)
+        elif self._fragments is not None:
+            self._fail(PROTOCOL_ERROR, "a new message before the fragmented one was complete")
+        elif frame.fin:
+            self._handle_message(kind, frame.get_payload_as_bytes())
+        else:
+            self._fragments_type = kind
+            self._decoder = _Utf8Decoder() if kind is _TEXT else None
+            # One array rather than a list: a message may come in millions of fragments of a byte.
+            self._fragments = bytearray()
+            self._plain_type = None
+            self._append_fragment(self._fragments, frame)
+
+    def _append_fragment(self, fragments: bytearray, frame: WSFrame) -> None:
+        if len(fragments) + frame.payload_size > self._max_message_bytes:
+            self._fail(MESSAGE_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes")
+            return
+        data = frame.get_payload_as_bytes()
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(data, bool(frame.fin))
+            except UnicodeDecodeError:
+                self._fail(INVALID_TEXT, "a text message is not UTF-8")
+                return
+        fragments += data
+        if frame.fin:
+            self._fragments = self._decoder = None
+            self._settle_plain_type()
+            if self._fragments_type is self._own_type:
+                self._deliver(bytes(fragments))
+            else:
+                self._handle_other_type(bytes(fragments))
+
+    def _handle_message(self, kind: WSMsgType, data: bytes) -> None:
+        if kind is _TEXT and not _is_utf8(data):
+            self._fail(INVALID_TEXT, "a text message is not UTF-8")
+        elif kind is self._own_type:
+            self._deliver(data)
+        else:
+            self._handle_other_type(data)
+
+    def _handle_other_type(self, _data: bytes) -> None:
+        """A valid message of the type that the serializer does not use."""
+        wanted, got = ("text", "binary") if self._is_text else ("binary", "text")
+        self._fail(UNSUPPORTED_DATA, f"{self.wire.serializer.name} travels in {wanted} messages, not in {got} ones")
+
+    # Closing.
+
+    def _handle_close(self, payload: bytes) -> None:
+        try:
+            code, reason = decode_close(payload)
+        except InvalidClose as error:
+            self._fail(error.code, str(error))
+            return
+        self._ignore_input()
+        if self._held is not None:
+            # What was read before it comes first.
+            self._held.append(_PeerClose(payload))
+            return
+        if not self._close_sent:
+            self._send_close(payload[:2])
+        self._reason = self._reason or _closed_by_peer(code, reason)
+        self._close_transport()
+        self._lose(self._reason)
+
+    def _handle_held(self, item: Any) -> None:
+        if type(item) is bytes:
+            super()._handle_held(item)
+        else:
+            self._held = None
+            self._handle_close(item.payload)
+
+    def _close_with(self, code: int, reason: str) -> None:
+        if not self._open:
+            return
+        self._send_close(encode_close(code, reason))
+        self._open = False
+        self._reason = f"closed: {reason}" if reason else "closed"
+        self._stop_delivering()
+        if self._ended:
+            # The peer's CLOSE was already there, waiting behind messages that nobody wants now.
+            self._close_transport()
+        else:
+            self._limit_closing()
+
+    def _send_close(self, payload: bytes) -> None:
+        self._close_sent = True
+        if self._transport is not None:
+            self._transport.write(websocket_frame(CLOSE, payload))
+
+    def _fail(self, code: int, text: str) -> None:
+        """The peer broke the protocol: tell it and hang up."""
+        if self._ended or self._transport is None:
+            return
+        self._ignore_input()
+        if not self._close_sent:
+            self._send_close(encode_close(code, text))
+        self._reason = self._reason or f"protocol error: {text}"
+        self._parse = _ignore_bytes
+        self._hang_up()
+        self._lose(self._reason)
+
+    def _broken(self) -> None:
+        self._fail(INTERNAL_ERROR, "internal error")
+
+    def _ignore_input(self) -> None:
+        self._ended = True
+        self._plain_type = None
+        self._fragments = self._decoder = None
+
+    # The parser.
+
+    def _attend(self) -> None:
+        self._attention = False
+        if self._failure is not None:
+            self._fail(*self._failure)
+        elif self._is_large and not self._ended:
+            self._attention = True
+            if self._unparsed == 0:
+                self._renew_parser()
+            self._unparsed = _NOTHING_PARSED
+
+    def _renew_parser(self) -> None:
+        """Begin with an empty parser. Its buffer never shrinks, so a large one is given back with it."""
+        self._parser = new_parser(self, self._parser_failed, self._max_message_bytes)
+        self._room = self._parser.get_buffer
+        self._parse = self._parser.buffer_updated
+        self._is_large = self._attention = False
+        self._settle_plain_type()
+
+    def _settle_plain_type(self) -> None:
+        look_closer = self._ended or self._is_large or self._fragments is not None
+        self._plain_type = None if look_closer else self._own_type
+
+
+class InvalidClose(ValueError):
+    """A CLOSE frame that RFC 6455 does not allow; `code` is the close code to answer."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _PeerClose:
+    """The peer's CLOSE, waiting behind messages that were read before it."""
+
+    payload: bytes
+
+
+def encode_close(code: int, reason: str) -> bytes:
+    """Payload of a CLOSE frame; a reason that is too long is cut at a character."""
+    text = reason.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+    return code.to_bytes(2, "big") + text.encode()
+
+
+def decode_close(payload: bytes) -> tuple[int | None, str]:
+    """Code (None where there is none) and reason of a CLOSE frame (RFC 6455, sections 5.5.1 and 7.4).
+
+    Raises:
+        InvalidClose: a code that must not be on the wire, or a reason that is not UTF-8.
+    """
+    if not payload:
+        return None, ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) < 2 or not _is_close_code(code):
+        raise InvalidClose(PROTOCOL_ERROR, "invalid close code")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError:
+        raise InvalidClose(INVALID_TEXT, "the reason for closing is not UTF-8") from None
+
+
+def _is_close_code(code: int) -> bool:
+    return (1000 <= code <= 1014 and code not in (1004, 1005, 1006)) or 3000 <= code <= 4999
+
+
+def _closed_by_peer(code: int | None, reason: str) -> str:
+    details = " ".join(filter(None, (str(code or ""), reason)))
+    return f"closed by peer ({details})" if details else "closed by peer"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ignore_bytes(_nbytes: int) -> None:
+    """Instead of the parser, after a failure: the same buffer is filled again and again."""

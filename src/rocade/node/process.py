@@ -1,0 +1,129 @@
+"""The process of a node: start, wait for a signal, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from rocade.node.logs import LogLevel, configure_logging
+from rocade.node.safety import problems
+from rocade.node.settings import Configuration
+from rocade.node.worker import Worker
+
+__all__ = ["run"]
+
+FILE_LIMIT = 65536
+"""Open files that a node asks the system for: one for each connection."""
+
+COMFORTABLE_FILE_LIMIT = 8192
+"""Fewer than this are worth a warning."""
+
+STOP_SECONDS = 4.0
+"""When stopping takes longer than this, the process ends all the same."""
+
+logger = logging.getLogger("rocade.node")
+
+
+def run(configuration: Configuration, *, insecure: bool = False, log_level: LogLevel = "info") -> int:
+    """Run a node until SIGINT or SIGTERM.
+
+    Args:
+        configuration: a checked configuration.
+        insecure: whether the user has accepted what `rocade.node.safety.problems` finds.
+        log_level: how much is logged.
+    Returns:
+        Exit code: 0 after an orderly end.
+    Raises:
+        ConfigurationError: an address to listen on cannot be had.
+    """
+    configure_logging(log_level)
+    worker = Worker(configuration.router)
+    worker.bind()
+    _raise_file_limit()
+    if insecure:
+        for problem in problems(configuration):
+            logger.warning("insecure: %s", problem)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(worker))
+    return 0
+
+
+async def _serve(worker: Worker) -> None:
+    stopping = asyncio.Event()
+    _on_signals(stopping.set)
+    await worker.start()
+    _log_start(worker)
+    # What exists now stays: the garbage collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    await stopping.wait()
+    logger.info("stopping: saying goodbye to all sessions")
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await worker.stop()
+    except TimeoutError:
+        logger.warning("clients still connected after %g s are cut off", STOP_SECONDS)
+    logger.info("stopped")
+
+
+def _log_start(worker: Worker) -> None:
+    logger.info("router process %d on Python %s, event loop %s", os.getpid(), _python(), _loop_name())
+    for realm in worker.configuration.realms:
+        roles = ", ".join(
+            f"{role.name} (may do everything)" if role.may_do_everything else role.name for role in realm.roles
+        )
+        logger.info("realm %s with role %s", realm.name, roles or "none: nobody can join")
+    for line in worker.describe():
+        logger.info("%s", line)
+    logger.info("ready; Ctrl-C stops it")
+
+
+def _on_signals(stop: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where it is installed, unless ROCADE_LOOP=asyncio."""
+    if os.environ.get("ROCADE_LOOP") == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _raise_file_limit() -> None:
+    """Let this process hold as many connections as the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILE_LIMIT if hard == resource.RLIM_INFINITY else min(FILE_LIMIT, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < COMFORTABLE_FILE_LIMIT:
+        logger.warning(
+            "the system allows this process %d open files, so fewer connections; raise the hard limit (ulimit -Hn)",
+            soft,
+        )
+
+
+def _python() -> str:
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def _loop_name() -> str:
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]

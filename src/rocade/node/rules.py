@@ -1,0 +1,252 @@
+"""What a configuration must fulfil beyond its types: names are unique, references lead somewhere, ports are free."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from rocade.errors import ConfigurationError
+from rocade.node.configuration_file import joined
+from rocade.node.realms import Permission, Realm, Role
+from rocade.node.services import PathService, StaticService, WampService, WebSocketService
+from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker
+from rocade.node.transports import (
+    RawSocketTransport,
+    TcpEndpoint,
+    Transport,
+    UniversalTransport,
+    UnixEndpoint,
+    WebSocketTransport,
+    canonical_path,
+)
+from rocade.wamp.uris import is_pattern, is_reserved, is_uri
+
+__all__ = ["check", "check_realm_name"]
+
+
+def check(configuration: Configuration) -> None:
+    """Refuse a configuration that cannot work.
+
+    Raises:
+        ConfigurationError: the first rule that is broken, with the path to where.
+    """
+    if not configuration.workers:
+        raise ConfigurationError("workers", "must have a router worker")
+    if len(configuration.workers) > 1:
+        raise ConfigurationError("workers[1]", f"a second worker is not supported yet ({ONE_WORKER})")
+    worker = configuration.router
+    _check_realms(worker, "workers[0].realms")
+    _check_transports(worker, "workers[0].transports")
+
+
+# Realms
+
+
+def check_realm_name(name: str, path: str) -> None:
+    """Refuse what is no name of a realm.
+
+    Raises:
+        ConfigurationError: the name is no URI, or below `wamp.`, which WAMP keeps for itself.
+    """
+    if not is_uri(name):
+        raise ConfigurationError(
+            path, f"{name!r} is no realm name: a URI of words joined by single dots, without spaces and '#'"
+        )
+    if is_reserved(name):
+        raise ConfigurationError(path, f"{name!r} is no realm name: 'wamp' is reserved by the protocol")
+
+
+def _check_realms(worker: RouterWorker, path: str) -> None:
+    if not worker.realms:
+        raise ConfigurationError(path, "must have at least one realm")
+    for index, realm in enumerate(worker.realms):
+        check_realm_name(realm.name, f"{path}[{index}].name")
+        for role_index, role in enumerate(realm.roles):
+            _check_role(role, f"{path}[{index}].roles[{role_index}]")
+        _check_unique((role.name for role in realm.roles), f"{path}[{index}].roles", "name", "role")
+    _check_unique((realm.name for realm in worker.realms), path, "name", "realm")
+
+
+def _check_unique(names: Iterable[str], path: str, key: str, kind: str) -> None:
+    first: dict[str, int] = {}  # name -> index of the one that has it
+    for index, name in enumerate(names):
+        if name in first:
+            raise ConfigurationError(
+                f"{path}[{index}].{key}", f"the {kind} {name!r} is defined already ({path}[{first[name]}])"
+            )
+        first[name] = index
+
+
+def _check_role(role: Role, path: str) -> None:
+    seen: dict[tuple[str, str], int] = {}  # pattern -> index of the permission that has it
+    for index, permission in enumerate(role.permissions):
+        at = f"{path}.permissions[{index}]"
+        _check_permission(permission, at)
+        if permission.pattern in seen:
+            raise ConfigurationError(
+                f"{at}.uri",
+                f"{permission.uri!r} has a permission already ({path}.permissions[{seen[permission.pattern]}])",
+            )
+        seen[permission.pattern] = index
+
+
+def _check_permission(permission: Permission, path: str) -> None:
+    if permission.mixes_forms:
+        raise ConfigurationError(
+            path, "'allow' and version 1's 'call', 'register', 'publish', 'subscribe' exclude each other"
+        )
+    uri, match = permission.pattern
+    if match == "exact" and not is_uri(uri):
+        hint = " (every URI is '*')" if not uri else ""
+        raise ConfigurationError(f"{path}.uri", f"{permission.uri!r} is no URI{hint}")
+    if match != "exact" and not is_pattern(uri):
+        raise ConfigurationError(f"{path}.uri", f"{permission.uri!r} is no URI pattern")
+
+
+# Transports
+
+
+def _check_transports(worker: RouterWorker, path: str) -> None:
+    if not worker.transports:
+        raise ConfigurationError(path, "must have at least one transport")
+    for index, transport in enumerate(worker.transports):
+        at = f"{path}[{index}]"
+        _check_endpoint(transport.endpoint, f"{at}.endpoint")
+        for service_path, service in _services_with_paths(transport, at):
+            _check_service(service, service_path, worker.realms)
+    _check_collisions(worker.transports, path)
+
+
+def _check_endpoint(endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
+    if isinstance(endpoint, UnixEndpoint):
+        try:
+            endpoint.file_mode  # noqa: B018  computing it is the check
+        except ValueError:
+            raise ConfigurationError(
+                f"{path}.mode", f'{endpoint.mode!r} is no file mode; write it as octal text, such as "0660"'
+            ) from None
+    elif endpoint.version == 4 and ":" in endpoint.interface:
+        raise ConfigurationError(f"{path}.version", f"4 does not fit the interface {endpoint.interface!r}")
+
+
+def _services_with_paths(transport: Transport, path: str) -> Iterable[tuple[str, PathService | WampService]]:
+    """Every service of a transport, with where in the file it stands."""
+    if isinstance(transport, RawSocketTransport | WebSocketTransport):
+        yield path, transport
+    elif isinstance(transport, UniversalTransport):
+        if transport.rawsocket:
+            yield f"{path}.rawsocket", transport.rawsocket
+        web_paths = transport.web.paths if transport.web else {}
+        yield from _at_paths(transport.websocket, f"{path}.websocket", {})
+        taken = {canonical_path(key): joined(f"{path}.websocket", key) for key in transport.websocket}
+        yield from _at_paths(web_paths, f"{path}.web.paths", taken)
+        if not (transport.rawsocket or transport.websocket or web_paths):
+            raise ConfigurationError(path, "has none of 'rawsocket', 'websocket' and 'web'")
+    else:
+        yield from _at_paths(transport.paths, f"{path}.paths", {})
+
+
+def _at_paths(services: Any, path: str, taken: dict[str, str]) -> Iterable[tuple[str, PathService | WampService]]:
+    seen = dict(taken)  # canonical path -> where in the file
+    for key, service in services.items():
+        at = joined(path, key)
+        canonical = canonical_path(key)
+        if not key or "//" in key or re.search(r"[\s?#%]", key) or {".", ".."} & set(key.split("/")):
+            raise ConfigurationError(at, f"{key!r} is no path: write '/' or segments such as '/ws' or '/api/v1'")
+        if canonical in seen:
+            raise ConfigurationError(at, f"the path {canonical!r} is served already ({seen[canonical]})")
+        seen[canonical] = at
+        yield at, service
+
+
+def _check_service(service: PathService | WampService, path: str, realms: tuple[Realm, ...]) -> None:
+    if isinstance(service, StaticService):
+        _check_static(service, path)
+    if isinstance(service, WampService):
+        _check_auth(service, f"{path}.auth", realms)
+        _check_serializers(service, f"{path}.serializers")
+    if isinstance(service, WebSocketService) and service.url is not None:
+        _check_url(service.url, f"{path}.url")
+
+
+def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> None:
+    if service.auth is not None and service.auth.anonymous is None:
+        raise ConfigurationError(
+            path, "names no way to log in, so nobody could; leave 'auth' out for anonymous clients"
+        )
+    role = service.anonymous_role
+    if role is None or any(realm.role(role) for realm in realms):
+        return
+    known = sorted({role.name for realm in realms for role in realm.roles})
+    defined = f"defined are {', '.join(map(repr, known))}" if known else "none is defined"
+    if service.auth is None:
+        raise ConfigurationError(
+            path, f"left out, so clients join as 'anonymous', a role that no realm defines ({defined})"
+        )
+    raise ConfigurationError(f"{path}.anonymous.role", f"no realm defines the role {role!r} ({defined})")
+
+
+def _check_serializers(service: WampService, path: str) -> None:
+    for index, name in enumerate(service.serializers):
+        if name in service.serializers[:index]:
+            raise ConfigurationError(f"{path}[{index}]", f"{name!r} is listed twice")
+
+
+def _check_url(url: str, path: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        raise ConfigurationError(path, f"{url!r} is no WebSocket URL, such as 'ws://localhost:8080/ws'")
+
+
+def _check_static(service: StaticService, path: str) -> None:
+    from_package = service.package is not None and service.resource is not None
+    partly = (service.package is None) != (service.resource is None)
+    if partly or from_package == (service.directory is not None):
+        raise ConfigurationError(path, "needs either 'directory', or 'package' and 'resource'")
+    root = service.root
+    if root is None:
+        raise ConfigurationError(f"{path}.package", f"there is no Python package {service.package!r}")
+    if not root.is_dir():
+        key = "resource" if from_package else "directory"
+        raise ConfigurationError(f"{path}.{key}", f"there is no directory {str(root)!r}")
+    for suffix in service.options.mime_types:
+        if not suffix.startswith("."):
+            raise ConfigurationError(
+                joined(f"{path}.options.mime_types", suffix), "an extension begins with a dot, such as '.svg'"
+            )
+    for key in ("default_file", "fallback"):
+        name = getattr(service.options, key)
+        if name is not None and not _inside(root, name):
+            raise ConfigurationError(f"{path}.options.{key}", f"there is no file {name!r} in {str(root)!r}")
+
+
+def _inside(root: Path, name: str) -> bool:
+    file = (root / name).resolve()
+    return file.is_file() and file.is_relative_to(root.resolve())
+
+
+def _check_collisions(transports: tuple[Transport, ...], path: str) -> None:
+    for index, transport in enumerate(transports):
+        for earlier_index, earlier in enumerate(transports[:index]):
+            if _collide(transport.endpoint, earlier.endpoint):
+                raise ConfigurationError(
+                    f"{path}[{index}].endpoint",
+                    f"{transport.endpoint} is taken already by {path}[{earlier_index}].endpoint",
+                )
+
+
+def _collide(one: TcpEndpoint | UnixEndpoint, other: TcpEndpoint | UnixEndpoint) -> bool:
+    if isinstance(one, UnixEndpoint) and isinstance(other, UnixEndpoint):
+        return Path(one.path).resolve() == Path(other.path).resolve()
+    if isinstance(one, UnixEndpoint) or isinstance(other, UnixEndpoint):
+        return False
+    if one.port == 0 or one.port != other.port or one.ip_version != other.ip_version:
+        return False
+    return one.interface == other.interface or one.all_interfaces or other.all_interfaces

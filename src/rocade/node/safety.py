@@ -1,0 +1,40 @@
+"""Configurations that work but that nobody should run by accident."""
+
+from __future__ import annotations
+
+from rocade.node.services import WampService
+from rocade.node.settings import Configuration
+from rocade.node.transports import wamp_services
+
+__all__ = ["problems"]
+
+
+def problems(configuration: Configuration) -> list[str]:
+    """What makes a configuration dangerous, in plain words; empty if nothing does.
+
+    Dangerous is a port that other machines can reach, where clients that nobody knows get a role that may do
+    everything.
+    """
+    found = []
+    for transport in configuration.router.transports:
+        if transport.endpoint.loopback:
+            continue
+        for realm, role in sorted(
+            {pair for service in wamp_services(transport) for pair in _open(configuration, service)}
+        ):
+            found.append(
+                f"{transport.endpoint} can be reached from other machines, and anybody who connects there "
+                f"may do everything in realm {realm!r} (as role {role!r})"
+            )
+    return found
+
+
+def _open(configuration: Configuration, service: WampService) -> list[tuple[str, str]]:
+    """Realms and roles in which anonymous clients of a service may do everything."""
+    name = service.anonymous_role
+    found = []
+    for realm in configuration.router.realms:
+        role = realm.role(name) if name else None
+        if role and role.may_do_everything:
+            found.append((realm.name, role.name))
+    return found

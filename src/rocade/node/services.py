@@ -1,0 +1,351 @@
+"""Path services of the configuration file: what is served below a path of a web or universal transport."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from msgspec import Meta
+
+from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, not_yet, seconds
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Default limit of a message: the largest that RawSocket can carry, so that all transports take the same."""
+
+CEILING_BYTES = 64 * 1024 * 1024
+"""Largest limit that can be configured, as in Crossbar."""
+
+Serializer = Annotated[
+    Literal["json", "msgpack", "cbor"],
+    Meta(extra={"refused": not_yet("serializers", "ubjson", "flatbuffers")}),
+]
+"""A serializer that clients may ask for."""
+
+Serializers = Annotated[
+    tuple[Serializer, ...],
+    Meta(min_length=1, description="Serializers that clients may ask for, the preferred one first."),
+]
+
+ALL_SERIALIZERS: tuple[Literal["json", "msgpack", "cbor"], ...] = ("json", "msgpack", "cbor")
+"""What is offered where the file does not say."""
+
+
+class AnonymousAuth(Section, kw_only=True, frozen=True):
+    """Clients that join without saying who they are."""
+
+    refused: ClassVar = {
+        "realm": "assigning a realm to anonymous clients is not supported yet",
+        "authid": "assigning an authid to anonymous clients is not supported yet",
+        "authenticator": "dynamic authenticators are not supported yet",
+    }
+
+    type: Annotated[
+        Literal["static"],
+        Meta(
+            description="Where the role comes from: from this file.",
+            extra={"refused": not_yet("authenticators", "dynamic", "function")},
+        ),
+    ]
+    role: Annotated[str, Meta(min_length=1, description="The role that these clients get.")] = "anonymous"
+
+
+class Auth(Section, kw_only=True, frozen=True):
+    """How clients of a transport may authenticate: method -> its settings."""
+
+    refused: ClassVar = not_yet(
+        "logins",
+        "ticket",
+        "wampcra",
+        "scram",
+        "cryptosign",
+        "tls",
+        "cookie",
+        "anonymous-proxy",
+        "cryptosign-proxy",
+    )
+
+    anonymous: Annotated[AnonymousAuth | None, Meta(description="Clients without credentials.")] = None
+
+
+class WebSocketOptions(Section, kw_only=True, frozen=True):
+    """How WebSocket connections behave. Durations are milliseconds, 0 turns them off."""
+
+    refused: ClassVar = {
+        "compression": "WebSocket compression is not supported yet",
+        "external_port": "an external port is not supported yet",
+        "flash_policy": "Flash policy files are not supported",
+    }
+
+    max_message_size: Annotated[
+        int,
+        Meta(ge=1, le=CEILING_BYTES, description="Largest message accepted from a client, in bytes."),
+    ] = MAX_MESSAGE_BYTES
+    max_frame_size: Annotated[
+        int,
+        Meta(ge=0, le=CEILING_BYTES, description="Largest frame accepted from a client, in bytes; 0: as a message."),
+    ] = 0
+    auto_ping_interval: Annotated[
+        Milliseconds, Meta(description="How often a silent client is pinged. Crossbar's default is 0: never.")
+    ] = 20_000
+    auto_ping_timeout: Annotated[
+        Milliseconds, Meta(description="How long a client may take to answer a ping before it is dropped.")
+    ] = 20_000
+    auto_ping_size: Annotated[int, Meta(ge=12, le=125, description="Payload of a ping, in bytes.")] = 12
+    auto_ping_restart_on_any_traffic: Annotated[
+        bool,
+        fixed(True, "insisting on pongs is not supported yet", "Any data from the client counts as a sign of life."),
+    ] = True
+    allowed_origins: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Origins of web pages that may connect; `*` stands for any text. Left out, pages from "
+            'loopback hosts may; Crossbar lets every page connect, which is `["*"]`.'
+        ),
+    ] = None
+    allow_null_origin: Annotated[
+        bool,
+        Meta(description="Whether pages without an origin (local files, sandboxed frames) may connect."),
+    ] = False
+    open_handshake_timeout: Annotated[
+        Milliseconds, Meta(description="How long a client may take from connecting to the end of its upgrade request.")
+    ] = 10_000
+    close_handshake_timeout: Annotated[
+        Milliseconds, Meta(description="How long a client may take to answer a close frame before it is dropped.")
+    ] = 5_000
+    require_websocket_subprotocol: Annotated[
+        bool,
+        Meta(description="Whether clients must name a subprotocol; if not, `wamp.2.json` is assumed for the others."),
+    ] = True
+    enable_webstatus: Annotated[
+        bool,
+        Meta(description="A status page for browsers. A plain-text note (426) is what they get either way."),
+    ] = True
+    validate_utf8: Annotated[
+        bool, fixed(True, "skipping UTF-8 validation is not supported", "Checks the UTF-8 of text messages.")
+    ] = True
+    tcp_nodelay: Annotated[
+        bool, fixed(True, "Nagle's algorithm is not supported", "Sends small messages without delay.")
+    ] = True
+    fail_by_drop: Annotated[
+        bool,
+        fixed(
+            False,
+            "dropping connections without a closing handshake is not supported yet",
+            "Drops the connection on errors instead of closing it with a code.",
+        ),
+    ] = False
+    echo_close_codereason: Annotated[
+        bool, fixed(True, "hiding the peer's close code is not supported", "Answers a close frame with its own code.")
+    ] = True
+    auto_fragment_size: Annotated[
+        int, fixed(0, "fragmenting outgoing messages is not supported yet", "Largest frame sent; 0: any size.")
+    ] = 0
+    mask_server_frames: Annotated[
+        bool, fixed(False, "masked server frames break RFC 6455", "Masks the frames that the server sends.")
+    ] = False
+    require_masked_client_frames: Annotated[
+        bool, fixed(True, "unmasked client frames break RFC 6455", "Refuses clients that do not mask.")
+    ] = True
+    apply_mask: Annotated[
+        bool, fixed(True, "unmasked client frames break RFC 6455", "Unmasks what clients have masked.")
+    ] = True
+    enable_rfc6455: Annotated[
+        bool, fixed(True, "RFC 6455 is the only version there is", "Speaks the WebSocket standard.")
+    ] = True
+    enable_hybi10: Annotated[
+        bool, fixed(False, "Hybi-10 is not supported", "Speaks a draft of the WebSocket standard.")
+    ] = False
+    enable_flash_policy: Annotated[
+        bool, fixed(False, "Flash policy files are not supported", "Answers requests of the Flash player.")
+    ] = False
+    show_server_version: Annotated[
+        bool, fixed(False, "announcing the version is not supported", "Names the server's version in responses.")
+    ] = False
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between pings, None for never."""
+        return seconds(self.auto_ping_interval)
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds that a pong may take, None for any time."""
+        return seconds(self.auto_ping_timeout)
+
+    @property
+    def opening_timeout(self) -> float | None:
+        """Seconds that the opening handshake may take, None for any time."""
+        return seconds(self.open_handshake_timeout)
+
+    @property
+    def closing_timeout(self) -> float | None:
+        """Seconds that the closing handshake may take, None for any time."""
+        return seconds(self.close_handshake_timeout)
+
+    @property
+    def max_frame_bytes(self) -> int:
+        """Largest frame in bytes: a frame never may be larger than a message."""
+        return min(self.max_frame_size or self.max_message_size, self.max_message_size)
+
+
+class Service(Section, kw_only=True, frozen=True, tag_field="type"):
+    """Something that answers below a path."""
+
+    id: Identifier | None = None
+
+
+class WampService(Service, kw_only=True, frozen=True):
+    """A service that WAMP sessions come in by."""
+
+    serializers: Serializers = ALL_SERIALIZERS
+    auth: Annotated[Auth | None, Meta(description="How clients may log in. Left out: anonymously.")] = None
+    debug: Annotated[bool, fixed(False, "debug output per transport is not supported yet", "Logs every message.")] = (
+        False
+    )
+
+    @property
+    def anonymous_role(self) -> str | None:
+        """The role of clients that do not authenticate; None where they may not join."""
+        if self.auth is None:
+            return "anonymous"
+        return self.auth.anonymous.role if self.auth.anonymous else None
+
+
+class WebSocketService(WampService, kw_only=True, frozen=True, tag="websocket"):
+    """WAMP over WebSocket."""
+
+    refused: ClassVar = {"cookie": "cookie tracking is not supported yet"}
+
+    url: Annotated[str | None, Meta(description="The service's public URL, for logs: `wss://example.com/ws`.")] = None
+    options: Annotated[WebSocketOptions, Meta(description="How connections behave.")] = WebSocketOptions()
+
+
+RawSocketLimit = Annotated[int, Meta(ge=512, le=MAX_MESSAGE_BYTES)]
+"""Bytes, in the range that RawSocket's handshake can announce."""
+
+
+class RawSocketOptions(Section, kw_only=True, frozen=True):
+    """How RawSocket connections behave."""
+
+    max_message_size: Annotated[RawSocketLimit, Meta(description="Largest message accepted from a client.")] = (
+        MAX_MESSAGE_BYTES
+    )
+
+
+class RawSocketService(WampService, kw_only=True, frozen=True, tag="rawsocket"):
+    """WAMP over RawSocket."""
+
+    options: Annotated[RawSocketOptions, Meta(description="How connections behave.")] = RawSocketOptions()
+    max_message_size: Annotated[
+        RawSocketLimit | None,
+        Meta(description="Older form of `options.max_message_size`, which it overrides."),
+    ] = None
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest message accepted from a client: a power of two, as RawSocket's handshake announces it."""
+        limit = self.max_message_size or self.options.max_message_size
+        return 1 << (limit.bit_length() - 1)
+
+
+class StaticOptions(Section, kw_only=True, frozen=True):
+    """How files are served."""
+
+    enable_directory_listing: Annotated[
+        bool,
+        Meta(description="Lists the files of a directory that has no index.html."),
+    ] = False
+    mime_types: Annotated[
+        dict[str, str],
+        Meta(description='Content types by file name extension: {".svg": "image/svg+xml"}.'),
+    ] = {}
+    default_file: Annotated[
+        Text | None,
+        Meta(
+            description="File of the directory that is served, with status 200, for every path that does not exist.",
+        ),
+    ] = None
+    fallback: Annotated[
+        Text | None,
+        Meta(
+            description="As `default_file`, but only for pages that a browser navigates to, so that a missing image "
+            "or script stays missing: for single-page applications. Rocade's own addition.",
+        ),
+    ] = None
+    cache_timeout: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="Seconds for which clients may use a file without asking again. Left out: they ask every "
+            "time and get a short answer if nothing changed (Crossbar: 12 hours).",
+        ),
+    ] = None
+
+
+class StaticService(Service, kw_only=True, frozen=True, tag="static"):
+    """Files of a directory. Hidden files, and links that lead out of the directory, are not served."""
+
+    directory: Annotated[FilePath | None, Meta(description="The directory. Relative to the configuration file.")] = None
+    package: Annotated[Text | None, Meta(description="A Python package that contains the files.")] = None
+    resource: Annotated[Text | None, Meta(description="A directory in `package`.")] = None
+    options: Annotated[StaticOptions, Meta(description="How files are served.")] = StaticOptions()
+
+    @property
+    def root(self) -> Path | None:
+        """The directory to serve, existing or not; None where the package cannot be found."""
+        if self.directory is not None:
+            return Path(self.directory)
+        try:
+            spec = importlib.util.find_spec(self.package or "")
+        except (ImportError, ValueError):
+            return None
+        locations = spec.submodule_search_locations if spec else None
+        return Path(next(iter(locations))) / (self.resource or "") if locations else None
+
+
+class JsonOptions(Section, kw_only=True, frozen=True):
+    """How a JSON value is served."""
+
+    prettify: Annotated[bool, Meta(description="Indents the value for human readers.")] = True
+    allow_cross_origin: Annotated[bool, Meta(description="Lets pages of any origin read the value.")] = False
+    discourage_caching: Annotated[bool, Meta(description="Asks clients to fetch the value anew each time.")] = False
+
+
+class JsonService(Service, kw_only=True, frozen=True, tag="json"):
+    """A value of the configuration file, for web pages to read."""
+
+    value: Annotated[Any, Meta(description="Any JSON value.")]
+    options: Annotated[JsonOptions, Meta(description="How the value is served.")] = JsonOptions()
+
+
+PathService = Annotated[
+    WebSocketService | StaticService | JsonService,
+    Meta(
+        extra={
+            "refused": not_yet(
+                "services",
+                "archive",
+                "caller",
+                "catalog",
+                "cgi",
+                "longpoll",
+                "nodeinfo",
+                "none",
+                "pairme",
+                "path",
+                "publisher",
+                "redirect",
+                "resource",
+                "reverseproxy",
+                "schemadoc",
+                "upload",
+                "wap",
+                "webhook",
+                "websocket-reverseproxy",
+                "wsgi",
+            )
+            | {"pusher": "'pusher' services (called 'publisher' since version 2) are not supported yet"}
+        }
+    ),
+]
+"""What may stand below a path."""

@@ -1,0 +1,103 @@
+"""The configuration file as types: one struct per object of the file, one field per key.
+
+These structs are the file format, its validation and its documentation at once: a field's description is what
+the reference shows, its type and limits are what is checked, its name is the key (`msgspec.field(name=…)` where
+the key is no Python name). The shape is that of Crossbar.io's configuration, version 2. This module has the trunk
+of the tree; `realms`, `transports` and `services` have its branches.
+
+Crossbar's keys, types and values that Rocade does not have yet are listed beside those that it has (`refused`),
+and answered by name instead of being ignored.
+
+The file speaks Crossbar's milliseconds; properties of the structs give seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from rocade.node.realms import Realm
+from rocade.node.section import Identifier, Section
+from rocade.node.transports import Transport
+
+ONE_WORKER = "Rocade 0.1 runs one router worker"
+
+_OTHER_WORKERS = {
+    kind: f"'{kind}' workers are not supported yet ({ONE_WORKER})"
+    for kind in ("container", "guest", "hostmonitor", "marketplace", "proxy", "websocket-testee", "xbrmm")
+}
+
+
+class Controller(Section, kw_only=True, frozen=True):
+    """The process that supervises the workers."""
+
+    refused: ClassVar = {
+        key: f"'{key}' of the controller is not supported yet"
+        for key in ("options", "manhole", "connections", "keyring", "fabric", "blockchain", "extra")
+    }
+
+    id: Identifier | None = None
+
+
+class WorkerOptions(Section, kw_only=True, frozen=True):
+    """How a worker process runs. Nothing can be set yet."""
+
+    refused: ClassVar = {
+        key: f"the worker option '{key}' is not supported yet"
+        for key in (
+            "cpu_affinity",
+            "disabled",
+            "env",
+            "expose_controller",
+            "expose_shared",
+            "extra",
+            "python",
+            "pythonpath",
+            "reactor",
+            "title",
+        )
+    }
+
+
+class RouterWorker(Section, kw_only=True, frozen=True):
+    """A process that routes: its realms, and the transports that lead to them."""
+
+    refused: ClassVar = {
+        "components": "components inside the router are not supported yet",
+        "connections": "database connections are not supported yet",
+        "manhole": "a debugging shell is not supported yet",
+    }
+
+    type: Annotated[
+        Literal["router"],
+        Meta(
+            description="What kind of worker this is.",
+            extra={"refused": _OTHER_WORKERS},
+        ),
+    ]
+    id: Identifier | None = None
+    options: Annotated[WorkerOptions, Meta(description="How the process runs.")] = WorkerOptions()
+    realms: Annotated[tuple[Realm, ...], Meta(description="Routing namespaces.")] = ()
+    transports: Annotated[tuple[Transport, ...], Meta(description="Where and how clients connect.")] = ()
+
+    def realm(self, name: str) -> Realm | None:
+        """The realm of that name, if this worker has it."""
+        return next((realm for realm in self.realms if realm.name == name), None)
+
+
+class Configuration(Section, kw_only=True, frozen=True):
+    """A whole configuration file."""
+
+    version: Annotated[
+        Literal[1, 2],
+        Meta(description="Version of the format. Left out: 1, whose short form of permissions is read all the same."),
+    ] = 1
+    schema: Annotated[str | None, Meta(description="For editors; not looked at.")] = field(name="$schema", default=None)
+    controller: Annotated[Controller, Meta(description="The supervising process.")] = Controller()
+    workers: Annotated[tuple[RouterWorker, ...], Meta(description="The processes of this node.")] = ()
+
+    @property
+    def router(self) -> RouterWorker:
+        """The node's router worker; a checked configuration has exactly one."""
+        return self.workers[0]

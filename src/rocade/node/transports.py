@@ -1,0 +1,217 @@
+"""Listening transports of the configuration file, and the endpoints they listen on."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from rocade.node.section import FilePath, Identifier, Section, fixed, not_yet
+from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
+
+
+class Endpoint(Section, kw_only=True, frozen=True, tag_field="type"):
+    """Where a transport listens."""
+
+    backlog: Annotated[
+        int,
+        Meta(ge=1, le=65535, description="Connections that may wait to be accepted. Crossbar's default is 50."),
+    ] = 1024
+
+
+class TcpEndpoint(Endpoint, kw_only=True, frozen=True, tag="tcp"):
+    """A TCP port."""
+
+    refused: ClassVar = {
+        "portrange": "port ranges are not supported yet",
+        "tls": "TLS is not supported yet",
+        "user_timeout": "TCP user timeouts are not supported yet",
+        "max_connections": "a limit of connections is not supported yet",
+    }
+
+    port: Annotated[int, Meta(ge=0, le=65535, description="The port; 0 lets the system choose a free one.")]
+    interface: Annotated[str, Meta(description="Address or host name to listen on. Left out: all interfaces.")] = ""
+    version: Annotated[
+        Literal[4, 6] | None,
+        Meta(description="IP version. Left out: that of `interface`, 4 where it does not say."),
+    ] = None
+    shared: Annotated[
+        bool,
+        Meta(description="Lets other processes listen on the same port; the system spreads connections over them."),
+    ] = False
+
+    @property
+    def ip_version(self) -> Literal[4, 6]:
+        """The IP version to listen with."""
+        return self.version or (6 if ":" in self.interface else 4)
+
+    @property
+    def all_interfaces(self) -> bool:
+        """Whether connections are accepted on every address of the machine."""
+        return self.interface in ("", "0.0.0.0", "::")
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only programs on the same machine can connect."""
+        if self.interface == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.interface.split("%")[0]).is_loopback
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        host = self.interface or ("0.0.0.0" if self.ip_version == 4 else "::")
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+
+class UnixEndpoint(Endpoint, kw_only=True, frozen=True, tag="unix"):
+    """A Unix domain socket."""
+
+    path: Annotated[FilePath, Meta(description="The socket's path. Relative to the configuration file.")]
+    mode: Annotated[
+        str | int | None,
+        Meta(description='Permissions of the socket, such as "0660". Left out: what the umask gives.'),
+    ] = None
+
+    @property
+    def file_mode(self) -> int | None:
+        """Permission bits for chmod, None to leave them alone.
+
+        Raises:
+            ValueError: `mode` is no permission bits. Does not happen in a checked configuration.
+        """
+        if self.mode is None:
+            return None
+        bits = int(self.mode, 8) if isinstance(self.mode, str) else self.mode
+        if not 0 <= bits <= 0o777:
+            raise ValueError(f"{self.mode!r} is no file mode")
+        return bits
+
+    @property
+    def loopback(self) -> bool:
+        """Only programs on the same machine can connect."""
+        return True
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+AnyEndpoint = Annotated[
+    TcpEndpoint | UnixEndpoint,
+    Meta(description="Where to listen.", extra={"refused": not_yet("endpoints", "onion", "tor", "twisted")}),
+]
+"""One of the kinds of endpoints."""
+
+
+class WebOptions(Section, kw_only=True, frozen=True):
+    """How the HTTP server behaves."""
+
+    refused: ClassVar = {
+        "hsts_max_age": "HSTS is not supported yet",
+        "client_timeout": "configuring the HTTP timeout is not supported yet",
+    }
+
+    access_log: Annotated[bool, fixed(False, "an access log is not supported yet", "Logs every request.")] = False
+    display_tracebacks: Annotated[
+        bool, fixed(False, "tracebacks in responses are not supported", "Shows errors of the server to clients.")
+    ] = False
+    hsts: Annotated[bool, fixed(False, "HSTS is not supported yet", "Has browsers insist on HTTPS.")] = False
+
+
+class WebSection(Section, kw_only=True, frozen=True, tag_field="type", tag="web"):
+    """HTTP: services by path; WebSocket is one of them."""
+
+    id: Identifier | None = None
+    paths: Annotated[dict[str, PathService], Meta(description="Path, such as `/ws`, -> the service below it.")]
+    options: Annotated[WebOptions, Meta(description="How the HTTP server behaves.")] = WebOptions()
+
+    @property
+    def services(self) -> dict[str, PathService]:
+        """What is served over HTTP: canonical path, such as "/ws" -> service."""
+        return {canonical_path(path): service for path, service in self.paths.items()}
+
+    @property
+    def rawsocket_service(self) -> RawSocketService | None:
+        """RawSocket is not spoken here."""
+        return None
+
+
+class WebTransport(WebSection, kw_only=True, frozen=True, tag="web"):
+    """HTTP on an endpoint of its own."""
+
+    endpoint: AnyEndpoint
+
+
+class WebSocketTransport(WebSocketService, kw_only=True, frozen=True, tag="websocket"):
+    """WAMP over WebSocket on an endpoint of its own, on every path."""
+
+    endpoint: AnyEndpoint
+
+    @property
+    def services(self) -> dict[str, PathService]:
+        """What is served over HTTP: this service, on every path."""
+        return {"/": self}
+
+    @property
+    def rawsocket_service(self) -> RawSocketService | None:
+        """RawSocket is not spoken here."""
+        return None
+
+
+class RawSocketTransport(RawSocketService, kw_only=True, frozen=True, tag="rawsocket"):
+    """WAMP over RawSocket on an endpoint of its own."""
+
+    endpoint: AnyEndpoint
+
+    @property
+    def services(self) -> dict[str, PathService]:
+        """Nothing is served over HTTP."""
+        return {}
+
+    @property
+    def rawsocket_service(self) -> RawSocketService | None:
+        """This service."""
+        return self
+
+
+class UniversalTransport(Section, kw_only=True, frozen=True, tag_field="type", tag="universal"):
+    """RawSocket, WebSocket and HTTP on one endpoint; the first byte of a connection tells them apart."""
+
+    refused: ClassVar = {"mqtt": "MQTT is not supported yet"}
+
+    id: Identifier | None = None
+    endpoint: AnyEndpoint
+    rawsocket: Annotated[RawSocketService | None, Meta(description="WAMP over RawSocket. Left out: refused.")] = None
+    websocket: Annotated[dict[str, WebSocketService], Meta(description="Path -> WAMP over WebSocket there.")] = {}
+    web: Annotated[WebSection | None, Meta(description="HTTP services by path.")] = None
+
+    @property
+    def services(self) -> dict[str, PathService]:
+        """What is served over HTTP: canonical path, such as "/ws" -> service."""
+        found: dict[str, PathService] = self.web.services if self.web else {}
+        return found | {canonical_path(path): service for path, service in self.websocket.items()}
+
+    @property
+    def rawsocket_service(self) -> RawSocketService | None:
+        """RawSocket on this endpoint, None if it is not spoken here."""
+        return self.rawsocket
+
+
+Transport = Annotated[
+    WebTransport | WebSocketTransport | RawSocketTransport | UniversalTransport,
+    Meta(extra={"refused": not_yet("transports", "flashpolicy", "mqtt", "stream.testee", "websocket.testee")}),
+]
+"""One listening endpoint and what is spoken there."""
+
+
+def canonical_path(path: str) -> str:
+    """A path of the file as the URL has it: "ws", "/ws" and "/ws/" are all "/ws"; the root is "/"."""
+    return "/" + path.strip("/")
+
+
+def wamp_services(transport: Transport) -> list[WampService]:
+    """Everything on a transport that WAMP sessions come in by."""
+    found: list[WampService] = [transport.rawsocket_service] if transport.rawsocket_service else []
+    return found + [service for service in transport.services.values() if isinstance(service, WampService)]
