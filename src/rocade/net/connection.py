@@ -56,8 +56,41 @@ def _discard(_data: bytes) -> None:
     """Where messages go that nobody wants any more."""
 
 
+STREAM_LINK_SLOTS = (
+    "_close_timeout",
+    "_deadline",
+    "_deliver",
+    "_draining",
+    "_flooded",
+    "_held",
+    "_loop",
+    "_open",
+    "_reason",
+    "_receiver",
+    "_reported_paused",
+    "_source_paused",
+    "_surroundings",
+    "_transport",
+    "_unwanted",
+    "_writing_paused",
+    "heard",
+    "info",
+    "ping_interval",
+    "ping_timeout",
+    "pinged",
+    "pulse",
+    "wire",
+)
+"""Attributes of `StreamLink`, which subclasses declare: next to a class written in C it cannot have slots itself."""
+
+# By name, or mypy would hold the empty tuple against every attribute.
+_NO_SLOTS: tuple[str, ...] = ()
+
+
 class StreamLink(asyncio.BufferedProtocol):
     """A `Link` over an asyncio transport; subclasses know the framing."""
+
+    __slots__ = _NO_SLOTS
 
     def __init__(
         self,

@@ -28,6 +28,7 @@ from rocade.net.upgrade import UpgradeRefused
 from rocade.net.websocket import Acceptance, UpgradeRequest, WebSocketEndpoint
 from rocade.wamp.framing import MAGIC
 
+_NOBODY = asyncio.Protocol()
 _LINGER = 2.0
 """Seconds that a refused client has to read the response before the connection is dropped."""
 
@@ -215,9 +216,8 @@ class SniffingProtocol(HttpToolsProtocol):
         if self.port.rawsocket is None:
             self.transport.abort()
             return
-        connection = self.port.rawsocket.open(self.port.surroundings, self.transport)
         self._let_go()
-        connection.feed(data)
+        self.port.rawsocket.open(self.port.surroundings, self.transport).feed(data)
 
     def _negotiate(self, headers: dict[str, str]) -> None:
         """Accept or refuse an upgrade.
@@ -257,6 +257,8 @@ class SniffingProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
+        # uvloop keeps a method of the last protocol that was not a buffered one.
+        self.transport.set_protocol(_NOBODY)
         # The parser holds methods of this object: a cycle that would wait for the garbage collector.
         self.parser = None  # type: ignore[assignment]
         self._upgrade = None

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rocade.net.connection import StreamLink, Surroundings, logger, peer_name
+from rocade.net.connection import STREAM_LINK_SLOTS, StreamLink, Surroundings, logger, peer_name
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.wires import RAWSOCKET
 from rocade.wamp.framing import (
@@ -108,6 +108,16 @@ class RawSocketEndpoint:
 
 class RawSocketConnection(StreamLink):
     """One RawSocket connection: the asyncio protocol and the `Link` in one."""
+
+    __slots__ = (
+        *STREAM_LINK_SLOTS,
+        "_decoder",
+        "_endpoint",
+        "_ended",
+        "_request",
+        "_scratch",
+        "max_send_bytes",
+    )
 
     def __init__(self, surroundings: Surroundings, endpoint: RawSocketEndpoint) -> None:
         """

@@ -16,7 +16,7 @@ from typing import Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from rocade.net import upgrade
-from rocade.net.connection import READ_LIMIT, StreamLink, Surroundings, peer_name
+from rocade.net.connection import READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
 from rocade.net.wires import CLOSE, PING, PONG, WEBSOCKET, subprotocol, websocket_frame, wire_of_subprotocol
@@ -161,6 +161,26 @@ class WebSocketConnection(StreamLink, WSListener):
 
     Text messages are checked to be UTF-8 here, so the JSON codec may rely on it.
     """
+
+    __slots__ = (
+        *STREAM_LINK_SLOTS,
+        "_attention",
+        "_close_sent",
+        "_decoder",
+        "_ended",
+        "_failure",
+        "_fragments",
+        "_fragments_type",
+        "_is_large",
+        "_is_text",
+        "_max_message_bytes",
+        "_own_type",
+        "_parse",
+        "_parser",
+        "_plain_type",
+        "_room",
+        "_unparsed",
+    )
 
     max_send_bytes = sys.maxsize
     """WebSocket clients announce no limit."""

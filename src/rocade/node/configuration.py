@@ -75,8 +75,11 @@ def configuration_from(
     """
     if not isinstance(data, dict):
         raise ConfigurationError("", "must be an object with the key 'workers'")
-    expanded = configuration_file.expanded(data, os.environ if environment is None else environment)
-    configuration = shaped(expanded, Configuration, Path(directory).absolute())
+    try:
+        variables = os.environ if environment is None else environment
+        configuration = shaped(data, Configuration, Path(directory).absolute(), variables)
+    except RecursionError:  # YAML can even say that a list is in itself
+        raise ConfigurationError("", "is nested too deeply") from None
     check(configuration)
     return msgspec.structs.replace(configuration, version=LATEST_VERSION)
 

@@ -192,28 +192,21 @@ _WHOLE_VARIABLE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z
 _VARIABLE = re.compile(r"\$\$\{|\$\{([^}]*)\}?")
 
 
-def expanded(value: Any, environment: Mapping[str, str], path: str = "") -> Any:
-    """The same data with `${NAME}` in any text, and text that is `$NAME` as a whole, replaced by variables.
+def expanded(text: str, environment: Mapping[str, str], path: str) -> str:
+    """The same text with `${NAME}` anywhere in it, or `$NAME` as the whole of it, replaced by a variable.
 
     `$${` stands for a plain `${`.
 
     Args:
-        value: plain data.
+        text: a value of a configuration file.
         environment: names and values of the variables.
-        path: where `value` stands, for messages.
+        path: where the text stands, for messages.
+    Returns:
+        A `FromEnvironment` where the whole text is one variable.
     Raises:
         ConfigurationError: an unknown variable, or a `${` without its `}`.
     """
-    if isinstance(value, dict):
-        return {key: expanded(item, environment, joined(path, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [expanded(item, environment, f"{path}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, str) and "$" in value:
-        return _expanded_text(value, environment, path)
-    return value
 
-
-def _expanded_text(text: str, environment: Mapping[str, str], path: str) -> str:
     def variable(name: str) -> str:
         if name not in environment:
             raise ConfigurationError(path, f"the environment variable {name!r} is not set")

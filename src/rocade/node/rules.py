@@ -128,8 +128,11 @@ def _check_endpoint(endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
             raise ConfigurationError(
                 f"{path}.mode", f'{endpoint.mode!r} is no file mode; write it as octal text, such as "0660"'
             ) from None
-    elif endpoint.version == 4 and ":" in endpoint.interface:
-        raise ConfigurationError(f"{path}.version", f"4 does not fit the interface {endpoint.interface!r}")
+    elif endpoint.version and endpoint.interface and (endpoint.version == 6) != (":" in endpoint.interface):
+        # a host name counts as IPv4: which of its addresses is meant, nobody can tell
+        raise ConfigurationError(
+            f"{path}.version", f"{endpoint.version} does not fit the interface {endpoint.interface!r}"
+        )
 
 
 def _services_with_paths(transport: Transport, path: str) -> Iterable[tuple[str, PathService | WampService]]:
@@ -168,8 +171,10 @@ def _check_service(service: PathService | WampService, path: str, realms: tuple[
     if isinstance(service, WampService):
         _check_auth(service, f"{path}.auth", realms)
         _check_serializers(service, f"{path}.serializers")
-    if isinstance(service, WebSocketService) and service.url is not None:
-        _check_url(service.url, f"{path}.url")
+    if isinstance(service, WebSocketService):
+        _check_frame_limit(service, f"{path}.options.max_frame_size")
+        if service.url is not None:
+            _check_url(service.url, f"{path}.url")
 
 
 def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> None:
@@ -193,6 +198,12 @@ def _check_serializers(service: WampService, path: str) -> None:
     for index, name in enumerate(service.serializers):
         if name in service.serializers[:index]:
             raise ConfigurationError(f"{path}[{index}]", f"{name!r} is listed twice")
+
+
+def _check_frame_limit(service: WebSocketService, path: str) -> None:
+    limit = service.options.max_message_size
+    if 0 < service.options.max_frame_size < limit:
+        raise ConfigurationError(path, f"a limit below that of messages ({limit}) is not supported yet")
 
 
 def _check_url(url: str, path: str) -> None:

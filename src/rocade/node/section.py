@@ -56,7 +56,7 @@ FilePath = Annotated[
 """A path in the file system; a relative one counts from the directory of the configuration file."""
 
 Milliseconds = Annotated[int, Meta(ge=0, extra={"milliseconds": True})]
-"""A duration as Crossbar writes it: 0 turns the feature off, less than a second is taken for a mistake."""
+"""A duration as Crossbar writes it; 0 is special, and less than a second is taken for a mistake."""
 
 
 def seconds(milliseconds: int) -> float | None:

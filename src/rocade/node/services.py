@@ -16,6 +16,12 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CEILING_BYTES = 64 * 1024 * 1024
 """Largest limit that can be configured, as in Crossbar."""
 
+OPENING_MILLISECONDS = 10_000
+"""Default limit of an opening handshake."""
+
+CLOSING_MILLISECONDS = 5_000
+"""Default limit of a closing handshake."""
+
 Serializer = Annotated[
     Literal["json", "msgpack", "cbor"],
     Meta(extra={"refused": not_yet("serializers", "ubjson", "flatbuffers")}),
@@ -69,7 +75,7 @@ class Auth(Section, kw_only=True, frozen=True):
 
 
 class WebSocketOptions(Section, kw_only=True, frozen=True):
-    """How WebSocket connections behave. Durations are milliseconds, 0 turns them off."""
+    """How WebSocket connections behave. Durations are milliseconds; 0 turns pings off."""
 
     refused: ClassVar = {
         "compression": "WebSocket compression is not supported yet",
@@ -83,15 +89,25 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
     ] = MAX_MESSAGE_BYTES
     max_frame_size: Annotated[
         int,
-        Meta(ge=0, le=CEILING_BYTES, description="Largest frame accepted from a client, in bytes; 0: as a message."),
+        Meta(
+            ge=0,
+            le=CEILING_BYTES,
+            description="Largest frame accepted from a client, in bytes; 0: as a message. "
+            "A limit below that of messages is not supported yet.",
+        ),
     ] = 0
     auto_ping_interval: Annotated[
         Milliseconds, Meta(description="How often a silent client is pinged. Crossbar's default is 0: never.")
-    ] = 20_000
+    ] = 30_000
     auto_ping_timeout: Annotated[
         Milliseconds, Meta(description="How long a client may take to answer a ping before it is dropped.")
     ] = 20_000
-    auto_ping_size: Annotated[int, Meta(ge=12, le=125, description="Payload of a ping, in bytes.")] = 12
+    auto_ping_size: Annotated[
+        int,
+        Meta(
+            ge=12, le=125, description="Payload of a ping, in bytes. Without effect: Rocade's pings carry no padding."
+        ),
+    ] = 12
     auto_ping_restart_on_any_traffic: Annotated[
         bool,
         fixed(True, "insisting on pongs is not supported yet", "Any data from the client counts as a sign of life."),
@@ -99,8 +115,8 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
     allowed_origins: Annotated[
         tuple[str, ...] | None,
         Meta(
-            description="Origins of web pages that may connect; `*` stands for any text. Left out, pages from "
-            'loopback hosts may; Crossbar lets every page connect, which is `["*"]`.'
+            description="Origins of web pages that may connect, besides those of loopback hosts and the server's own; "
+            '`*` stands for any text. Left out: no others. Crossbar lets every page connect, which is `["*"]`.'
         ),
     ] = None
     allow_null_origin: Annotated[
@@ -108,18 +124,22 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
         Meta(description="Whether pages without an origin (local files, sandboxed frames) may connect."),
     ] = False
     open_handshake_timeout: Annotated[
-        Milliseconds, Meta(description="How long a client may take from connecting to the end of its upgrade request.")
-    ] = 10_000
+        Milliseconds,
+        Meta(
+            description="How long a client may take from connecting to the end of its upgrade request; 0: as left out."
+        ),
+    ] = OPENING_MILLISECONDS
     close_handshake_timeout: Annotated[
-        Milliseconds, Meta(description="How long a client may take to answer a close frame before it is dropped.")
-    ] = 5_000
+        Milliseconds,
+        Meta(description="How long a client may take to answer a close frame before it is dropped; 0: as left out."),
+    ] = CLOSING_MILLISECONDS
     require_websocket_subprotocol: Annotated[
         bool,
         Meta(description="Whether clients must name a subprotocol; if not, `wamp.2.json` is assumed for the others."),
     ] = True
     enable_webstatus: Annotated[
         bool,
-        Meta(description="A status page for browsers. A plain-text note (426) is what they get either way."),
+        Meta(description="A status page for browsers. Without effect: they get an answer in plain text either way."),
     ] = True
     validate_utf8: Annotated[
         bool, fixed(True, "skipping UTF-8 validation is not supported", "Checks the UTF-8 of text messages.")
@@ -174,19 +194,14 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
         return seconds(self.auto_ping_timeout)
 
     @property
-    def opening_timeout(self) -> float | None:
-        """Seconds that the opening handshake may take, None for any time."""
-        return seconds(self.open_handshake_timeout)
+    def opening_timeout(self) -> float:
+        """Seconds that the opening handshake may take. Never unlimited."""
+        return (self.open_handshake_timeout or OPENING_MILLISECONDS) / 1000
 
     @property
-    def closing_timeout(self) -> float | None:
-        """Seconds that the closing handshake may take, None for any time."""
-        return seconds(self.close_handshake_timeout)
-
-    @property
-    def max_frame_bytes(self) -> int:
-        """Largest frame in bytes: a frame never may be larger than a message."""
-        return min(self.max_frame_size or self.max_message_size, self.max_message_size)
+    def closing_timeout(self) -> float:
+        """Seconds that the closing handshake may take. Never unlimited."""
+        return (self.close_handshake_timeout or CLOSING_MILLISECONDS) / 1000
 
 
 class Service(Section, kw_only=True, frozen=True, tag_field="type"):

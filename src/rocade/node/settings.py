@@ -34,7 +34,7 @@ class Controller(Section, kw_only=True, frozen=True):
 
     refused: ClassVar = {
         key: f"'{key}' of the controller is not supported yet"
-        for key in ("options", "manhole", "connections", "keyring", "fabric", "blockchain", "extra")
+        for key in ("blockchain", "connections", "enable_docker", "extra", "fabric", "keyring", "manhole", "options")
     }
 
     id: Identifier | None = None

@@ -17,23 +17,24 @@ import msgspec
 from msgspec import inspect
 
 from rocade.errors import ConfigurationError
-from rocade.node.configuration_file import FromEnvironment, joined
+from rocade.node.configuration_file import FromEnvironment, expanded, joined
 from rocade.node.section import Section
 
 T = TypeVar("T", bound=Section)
 
 
-def shaped(data: Any, kind: type[T], directory: Path) -> T:
+def shaped(data: Any, kind: type[T], directory: Path, environment: Mapping[str, str]) -> T:
     """Plain data as a struct.
 
     Args:
-        data: what a configuration file says, environment variables already replaced.
+        data: what a configuration file says.
         kind: the struct that it should be.
         directory: what relative file names count from.
+        environment: variables that texts of the data may refer to.
     Raises:
         ConfigurationError: the data is something else; the path leads to the first difference.
     """
-    plain = _Comparison(directory).compare(data, inspect.type_info(kind), "", {})
+    plain = _Comparison(directory, environment).compare(data, inspect.type_info(kind), "", {})
     try:
         return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
@@ -44,8 +45,9 @@ def shaped(data: Any, kind: type[T], directory: Path) -> T:
 class _Comparison:
     """One walk over data and types. Each method returns the value as msgspec is to have it."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self.directory = directory
+        self.environment = environment
 
     def compare(self, value: Any, kind: inspect.Type, path: str, extra: Mapping[str, Any]) -> Any:
         """The value, made plain.
@@ -59,7 +61,11 @@ class _Comparison:
         if isinstance(kind, inspect.Metadata):
             return self.compare(value, kind.type, path, {**extra, **(kind.extra or {})})
         compare = self.comparisons.get(type(kind))
-        return compare(self, value, kind, path, extra) if compare else _plain(value, path)
+        return compare(self, value, kind, path, extra) if compare else self._plain(value, path)
+
+    def _leaf(self, value: Any, path: str) -> Any:
+        """A value with its variables replaced: where it is used, so that what is refused anyway may name any."""
+        return expanded(value, self.environment, path) if isinstance(value, str) and "$" in value else value
 
     def _struct(self, value: Any, kind: inspect.StructType, path: str, extra: Mapping[str, Any]) -> Any:
         if not isinstance(value, dict):
@@ -73,7 +79,7 @@ class _Comparison:
             if key in fields:
                 plain[key] = self.compare(value[key], fields[key].type, key_at, {})
             elif key == kind.tag_field:
-                plain[key] = _chosen(value[key], [str(kind.tag)], key_at, {})
+                plain[key] = _chosen(self._leaf(value[key], key_at), [str(kind.tag)], key_at, {})
             elif key in section.refused:
                 raise ConfigurationError(key_at, section.refused[key])
             else:
@@ -95,7 +101,8 @@ class _Comparison:
             type_at = path + ".type"
             if "type" not in value:
                 raise ConfigurationError(type_at, f"is required ({_listed(tagged)})")
-            return self.compare(value, tagged[_chosen(value["type"], list(tagged), type_at, extra)], path, {})
+            tag = _chosen(self._leaf(value["type"], type_at), list(tagged), type_at, extra)
+            return self.compare(value, tagged[tag], path, {})
         # text first: a variable's "0660" is not to be taken for a number where text is welcome
         members.sort(key=lambda member: not isinstance(member, inspect.StrType))
         for member in members[:-1]:
@@ -121,18 +128,23 @@ class _Comparison:
         }
 
     def _literal(self, value: Any, kind: inspect.LiteralType, path: str, extra: Mapping[str, Any]) -> Any:
+        value = self._leaf(value, path)
         if isinstance(value, FromEnvironment):
             value = next((choice for choice in kind.values if str(choice) == value), str(value))
         return _chosen(value, list(kind.values), path, extra)
 
     def _text(self, value: Any, kind: inspect.StrType, path: str, extra: Mapping[str, Any]) -> Any:
+        value = self._leaf(value, path)
         if not isinstance(value, str):
             _mismatch(path, "text", value)
         if len(value) < (kind.min_length or 0):
             raise ConfigurationError(path, "must not be empty")
+        if "\0" in value:  # no file, host or URI has one, and the system's functions crash on it
+            raise ConfigurationError(path, "must not have a null character in it")
         return str(self.directory / value) if extra.get("file") else str(value)
 
     def _integer(self, value: Any, kind: inspect.IntType, path: str, extra: Mapping[str, Any]) -> Any:
+        value = self._leaf(value, path)
         wanted = "a whole number"
         if kind.ge is not None and kind.le is not None:
             wanted += f" from {kind.ge} to {kind.le}"
@@ -142,17 +154,28 @@ class _Comparison:
         if number is None or (kind.ge is not None and number < kind.ge) or (kind.le is not None and number > kind.le):
             _mismatch(path, wanted, value)
         if extra.get("milliseconds") and 0 < number < 1000:
-            raise ConfigurationError(
-                path, f"is in milliseconds, so {number} is too short (1000 is one second, 0 is off)"
-            )
+            raise ConfigurationError(path, f"is in milliseconds, so {number} is too short (1000 is one second)")
         return _only(number, path, extra)
 
     def _boolean(self, value: Any, kind: inspect.BoolType, path: str, extra: Mapping[str, Any]) -> Any:
+        value = self._leaf(value, path)
         if isinstance(value, FromEnvironment):
             value = {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
         if not isinstance(value, bool):
             _mismatch(path, "true or false", value)
         return _only(value, path, extra)
+
+    def _plain(self, value: Any, path: str) -> Any:
+        """A value of any kind, as long as JSON can express it."""
+        if isinstance(value, dict):
+            return {_text_key(key, path): self._plain(item, joined(path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        if isinstance(value, str):
+            return str(self._leaf(value, path))
+        if not (value is None or isinstance(value, bool | int | float)) or value in (inf, -inf) or value != value:
+            _mismatch(path, "a value that JSON can express", value)
+        return value
 
     # type of msgspec's description -> method
     comparisons: Mapping[type, Callable[..., Any]] = {
@@ -190,19 +213,6 @@ def _chosen(value: Any, choices: list[Any], path: str, extra: Mapping[str, Any])
         near = _near(value, choices)
         _mismatch(path, _listed(choices), value, f"; did you mean {near!r}?" if near else "")
     return choices[choices.index(value)]
-
-
-def _plain(value: Any, path: str) -> Any:
-    """A value of any kind, as long as JSON can express it."""
-    if isinstance(value, dict):
-        return {_text_key(key, path): _plain(item, joined(path, key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return str(value)
-    if not (value is None or isinstance(value, bool | int | float)) or value in (inf, -inf) or value != value:
-        _mismatch(path, "a value that JSON can express", value)
-    return value
 
 
 def _text_key(key: Any, path: str) -> str:

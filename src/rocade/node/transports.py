@@ -72,7 +72,7 @@ class UnixEndpoint(Endpoint, kw_only=True, frozen=True, tag="unix"):
     path: Annotated[FilePath, Meta(description="The socket's path. Relative to the configuration file.")]
     mode: Annotated[
         str | int | None,
-        Meta(description='Permissions of the socket, such as "0660". Left out: what the umask gives.'),
+        Meta(description='Permissions of the socket, such as "0660". Left out: "0600".'),
     ] = None
 
     @property

@@ -22,7 +22,7 @@ from rocade.wamp.messages import (
     Unsubscribe,
     Unsubscribed,
 )
-from rocade.wamp.uris import is_pattern, is_uri, shown
+from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
 __all__ = ["Broker", "Subscription"]
 
@@ -83,7 +83,7 @@ class Broker:
         exact = index.exact.get(topic)
         if exact is None and not is_uri(topic, strict=self._strict):
             raise ApplicationError("wamp.error.invalid_uri", f"not a valid topic: {shown(topic)}")
-        if topic.startswith("wamp."):
+        if topic.startswith("wamp") and is_reserved(topic):
             raise ApplicationError("wamp.error.invalid_uri", f"topics below 'wamp.' are reserved: {shown(topic)}")
         publication = self._random_id()
         options = message.options

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec import Raw
+
 from rocade.errors import ApplicationError, ProtocolViolation
-from rocade.router.effects import Deliver, Effect, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
 from rocade.router.patterns import PatternIndex
 from rocade.router.session import Session
+from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import RouterIds
 from rocade.wamp.messages import (
     Call,
@@ -82,6 +85,9 @@ class PendingCall:
         deadline: seconds on the router's clock after which the call times out; None for never.
         timeout: seconds between results that the caller accepts; None for any.
         killed: whether the callee was told to stop and its answer is awaited (cancel mode "kill").
+
+    As long as `caller` waits, the call is among its `calls` and among the callee's `invocations`. Without a
+    caller it stays among the invocations until the callee answers, which it must, unless told "killnowait".
     """
 
     __slots__ = ("callee", "caller", "deadline", "invocation", "killed", "progress", "request", "timeout")
@@ -127,7 +133,10 @@ class Dealer:
             INVOCATION to the callee; `WakeAt` as well if the call has a timeout.
         Raises:
             ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri.
+            ProtocolViolation: the request id is that of a call that is still pending.
         """
+        if message.request in caller.calls:
+            raise ProtocolViolation(f"CALL with request id {message.request}, which a pending call has")
         procedure = message.procedure
         registration = self._index.exact.get(procedure) or self._find(procedure)
         callees = registration.callees
@@ -156,11 +165,13 @@ class Dealer:
         return effects
 
     def _find(self, procedure: str) -> Registration:
-        registration = self._index.best(procedure) if self._index.has_patterns() else None
-        if registration is not None and is_uri(procedure, strict=self._strict):
-            return registration
         if not is_uri(procedure, strict=self._strict):
             raise ApplicationError("wamp.error.invalid_uri", f"not a valid procedure: {shown(procedure)}")
+        # A pattern may be broad enough to match the protocol's own procedures, but clients do not get those calls.
+        if self._index.has_patterns() and not is_reserved(procedure):
+            registration = self._index.best(procedure)
+            if registration is not None:
+                return registration
         raise ApplicationError("wamp.error.no_such_procedure", f"no procedure {shown(procedure)} is registered")
 
     def _choose(self, registration: Registration) -> Session:
@@ -193,7 +204,7 @@ class Dealer:
         """
         pending = callee.invocations.get(message.request)
         if pending is None:
-            raise ProtocolViolation(f"YIELD for an unknown invocation {message.request}")
+            return _too_late(callee, message)
         if message.options.progress:
             return self._progress(pending, message, now)
         del callee.invocations[message.request]
@@ -204,20 +215,22 @@ class Dealer:
         pending.caller = None
         details = _result_details(message) if message.options.ppt_scheme is not None else _NO_RESULT_DETAILS
         result = Result(pending.request, details, message.args, message.kwargs)
-        return [Deliver(result, (caller,), callee.serializer)]
+        effects: list[Effect] = [Deliver(result, (caller,), callee.serializer)]
+        if pending.deadline is not None:
+            effects.append(CancelWake(pending))
+        return effects
 
     def _progress(self, pending: PendingCall, message: Yield, now: float) -> list[Effect]:
         if pending.caller is None or not pending.progress:
             return []
-        effects: list[Effect] = []
         if pending.timeout is not None:
-            # "the timeout applies to the gap between results" (advanced/rpc_progressive_call_results.md);
-            # the WakeAt that is under way finds the later deadline and asks to be woken again.
+            # The timeout is "the time limit between the initial call and the first result, and between results
+            # thereafter" (advanced/rpc_progressive_call_results.md). The WakeAt that is under way finds the later
+            # deadline and asks to be woken again.
             pending.deadline = now + pending.timeout
         details = _result_details(message) if message.options.ppt_scheme is not None else _PROGRESS
         result = Result(pending.request, details, message.args, message.kwargs)
-        effects.append(Deliver(result, (pending.caller,), pending.callee.serializer))
-        return effects
+        return [Deliver(result, (pending.caller,), pending.callee.serializer)]
 
     def error(self, callee: Session, message: Error) -> list[Effect]:
         """Pass a failure on to the caller.
@@ -234,17 +247,13 @@ class Dealer:
             raise ProtocolViolation(f"ERROR with request type {message.request_type}; clients may send {INVOCATION}")
         pending = callee.invocations.pop(message.request, None)
         if pending is None:
-            raise ProtocolViolation(f"ERROR for an unknown invocation {message.request}")
-        uri, args, kwargs = message.error, message.args, message.kwargs
+            return _too_late(callee, message)
+        uri = message.error
         if not is_uri(uri):
-            return self._fail(pending, "wamp.error.invalid_uri", f"the callee failed with an invalid error URI {uri!r}")
-        caller = pending.caller
-        if caller is None:
-            return []
-        del caller.calls[pending.request]
-        pending.caller = None
-        error = Error(CALL, pending.request, message.details, uri, args, kwargs)
-        return [Deliver(error, (caller,), callee.serializer)]
+            text = f"the callee failed with an invalid error URI: {shown(uri)}"
+            return self._fail(pending, "wamp.error.invalid_uri", text)
+        error = Error(CALL, pending.request, message.details, uri, message.args, message.kwargs)
+        return self._end(pending, error, callee.serializer)
 
     # --- CANCEL, timeouts -------------------------------------------------------------------------
 
@@ -253,7 +262,8 @@ class Dealer:
 
         "skip" answers the caller at once and drops the result; "kill" interrupts the callee and waits for its
         answer; "killnowait" does both. A callee without call canceling is treated as "skip". A call that is
-        finished already, which happens when CANCEL crosses RESULT, is left alone.
+        finished already, which happens when CANCEL crosses RESULT, is left alone. After "kill", a caller that does
+        not want to wait any longer may still send one of the others.
 
         Args:
             caller: session that sent the CALL.
@@ -264,9 +274,9 @@ class Dealer:
         Spec: advanced/rpc_call_canceling.md
         """
         pending = caller.calls.get(message.request)
-        if pending is None or pending.killed:
-            return []
         mode = message.options.mode or CancelMode.KILLNOWAIT
+        if pending is None or (pending.killed and mode is CancelMode.KILL):
+            return []
         if mode is CancelMode.KILL and pending.callee.callee_cancels:
             pending.killed = True
             return [_interrupt(pending, CancelMode.KILL, "wamp.error.canceled")]
@@ -303,21 +313,44 @@ class Dealer:
         if isinstance(message, Invocation):
             pending = receiver.invocations.pop(message.request, None)
             return self._fail(pending, uri, text) if pending is not None else []
+        if isinstance(message, Error):
+            if message.args == []:
+                return []  # what stands in for another message, and is as short as can be
+            args = [text] if type(message.args) is Raw else []
+            shorter = Error(message.request_type, message.request, _NO_ERROR_DETAILS, uri, args)
+            return [Deliver(shorter, (receiver,))]
+        pending = receiver.calls.get(message.request)
+        if pending is not None:  # it was a progressive result: the rest of them is not wanted
+            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
         return [Deliver(Error(CALL, message.request, _NO_ERROR_DETAILS, uri, [text]), (receiver,))]
 
     def _interrupted(self, pending: PendingCall, reason: str) -> list[Effect]:
-        if not pending.callee.callee_cancels:
+        """Tell the callee to stop, if it can be told, and forget the invocation.
+
+        "it is not necessary for the Callee to respond with an ERROR message, when mode="killnowait", since the
+        Dealer ignores it" (advanced/rpc_call_canceling.md): nobody would take it off the list.
+        """
+        callee = pending.callee
+        if not callee.callee_cancels:
             return []
+        del callee.invocations[pending.invocation]
         return [_interrupt(pending, CancelMode.KILLNOWAIT, reason)]
 
     def _fail(self, pending: PendingCall, uri: str, text: str) -> list[Effect]:
-        """Answer the caller with an error. The callee's later answer finds no caller and is dropped."""
+        """Answer the caller, if it still waits, with an error of our own."""
+        return self._end(pending, Error(CALL, pending.request, _NO_ERROR_DETAILS, uri, [text]))
+
+    def _end(self, pending: PendingCall, answer: Error, origin: Serializer | None = None) -> list[Effect]:
+        """Give the caller, if it still waits, its final answer. A later one finds no caller and is dropped."""
         caller = pending.caller
         if caller is None:
             return []
-        pending.caller = None
         del caller.calls[pending.request]
-        return [Deliver(Error(CALL, pending.request, _NO_ERROR_DETAILS, uri, [text]), (caller,))]
+        pending.caller = None
+        effects: list[Effect] = [Deliver(answer, (caller,), origin)]
+        if pending.deadline is not None:
+            effects.append(CancelWake(pending))
+        return effects
 
     # --- REGISTER, UNREGISTER ---------------------------------------------------------------------
 
@@ -388,6 +421,8 @@ class Dealer:
         effects: list[Effect] = []
         for pending in session.calls.values():
             pending.caller = None
+            if pending.deadline is not None:
+                effects.append(CancelWake(pending))
             if pending.callee is not session:
                 effects.extend(self._interrupted(pending, "wamp.error.canceled"))
         session.calls.clear()
@@ -415,6 +450,18 @@ class Dealer:
             raise ApplicationError(
                 "wamp.error.invalid_uri", f"procedures below 'wamp.' are reserved: {shown(procedure)}"
             )
+
+
+def _too_late(callee: Session, message: Yield | Error) -> list[Effect]:
+    """An answer to an invocation that nobody knows: ignored when it may be one that was interrupted.
+
+    Raises:
+        ProtocolViolation: it cannot be ("Receiving YIELD message with invalid INVOCATION.Request",
+            basic/building_blocks.md).
+    """
+    if callee.callee_cancels and message.request <= callee.last_invocation:
+        return []
+    raise ProtocolViolation(f"{type(message).__name__.upper()} for an unknown invocation {message.request}")
 
 
 def _check_shared(registration: Registration, session: Session, invoke: Invoke) -> None:

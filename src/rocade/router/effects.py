@@ -20,7 +20,7 @@ else:
     Receivers = Any
     Pending = Any
 
-__all__ = ["Deliver", "Effect", "WakeAt"]
+__all__ = ["CancelWake", "Deliver", "Effect", "WakeAt"]
 
 
 class Deliver(Struct, gc=False):
@@ -44,4 +44,10 @@ class WakeAt(Struct, gc=False):
     pending: Pending
 
 
-Effect = Deliver | WakeAt
+class CancelWake(Struct, gc=False):
+    """The `WakeAt` of this pending call is not needed any more: let go of it, or timers outlive their calls."""
+
+    pending: Pending
+
+
+Effect = Deliver | WakeAt | CancelWake

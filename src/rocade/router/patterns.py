@@ -2,7 +2,7 @@
 
 A `PatternIndex` holds values under (match policy, URI). Looking a URI up costs one dictionary access for
 exact matches, and for prefixes and wildcards an effort that follows the number of the URI's components (and
-of values found), not the number of values held.
+of values that match it, or its beginning), not the number of values held.
 
 Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_pattern_based_registration.md.
 """
@@ -98,11 +98,13 @@ class _PrefixIndex(Generic[T]):
     before each component of the URI, and there only for stems of the lengths that exist.
     """
 
-    __slots__ = ("_bases", "count")
+    __slots__ = ("_bases", "_longest_base", "count")
 
     def __init__(self) -> None:
         # base -> length of stem -> stem -> value
         self._bases: dict[str, dict[int, dict[str, T]]] = {}
+        # Length of the longest base there has been: a URI of a thousand components is not asked about further on.
+        self._longest_base = 0
         self.count = 0
 
     def get(self, prefix: str) -> T | None:
@@ -111,6 +113,7 @@ class _PrefixIndex(Generic[T]):
 
     def add(self, prefix: str, value: T) -> None:
         base, stem = _split(prefix)
+        self._longest_base = max(self._longest_base, len(base))
         stems = self._bases.setdefault(base, {}).setdefault(len(stem), {})
         self.count += stem not in stems
         stems[stem] = value
@@ -128,7 +131,7 @@ class _PrefixIndex(Generic[T]):
                 del self._bases[base]
 
     def collect(self, uri: str, found: list[T]) -> None:
-        bases = self._bases
+        bases, longest_base = self._bases, self._longest_base
         start = 0
         while True:
             lengths = bases.get(uri[:start])
@@ -140,7 +143,7 @@ class _PrefixIndex(Generic[T]):
                         value = lengths[length].get(component[:length])
                         if value is not None:
                             found.append(value)
-            if end < 0:
+            if end < 0 or end >= longest_base:
                 return
             start = end + 1
 

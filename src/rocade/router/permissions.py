@@ -119,10 +119,11 @@ def _decision(rule: Permission | None, action: Action) -> Decision:
     return Decision(rule.allows(action), disclose, rule)
 
 
-def _specificity(rule: Permission) -> tuple[int, list[int]]:
+def _specificity(rule: Permission) -> tuple[bool, list[int]]:
+    """Of two prefixes or wildcards that match the same URI, the larger one decides: as `PatternIndex.best` has it."""
     if rule.match is Match.WILDCARD:
-        return 1, [1 if component else 0 for component in rule.uri.split(".")]
-    return (3 if rule.match is Match.EXACT else 2), [len(rule.uri)]
+        return False, [len(component) > 0 for component in rule.uri.split(".")]
+    return True, [len(rule.uri)]
 
 
 def _covers(rule: Permission, uri: str, match: Match) -> bool:
@@ -145,21 +146,20 @@ def _overlaps(rule: Permission, uri: str, match: Match) -> bool:
         return rule.uri.startswith(uri) or uri.startswith(rule.uri)
     if match is Match.PREFIX and rule.match is Match.EXACT:
         return rule.uri.startswith(uri)
-    # A prefix and a wildcard: compare component by component as far as the prefix goes.
     prefix, pattern = (uri, rule.uri) if match is Match.PREFIX else (rule.uri, uri)
     return _prefix_meets_wildcard(prefix, pattern)
 
 
 def _prefix_meets_wildcard(prefix: str, pattern: str) -> bool:
+    """Whether some URI has the prefix and matches the pattern: compared component by component, as far as it goes."""
     *whole, stem = prefix.split(".")
     components = pattern.split(".")
-    if len(components) <= len(whole) and not (len(components) == len(whole) and not stem):
+    if len(components) <= len(whole):
         return False
-    for ours, theirs in zip(whole, components, strict=False):
-        if theirs and ours != theirs:
-            return False
-    rest = components[len(whole)] if len(whole) < len(components) else ""
-    return not rest or rest.startswith(stem)
+    if any(theirs and ours != theirs for ours, theirs in zip(whole, components, strict=False)):
+        return False
+    component = components[len(whole)]
+    return not component or component.startswith(stem)
 
 
 def _leading_literal(pattern: str) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rocade.serve.web.plain import not_found, path_below, plain_answer, refuse_websocket, shown_path
+from rocade.serve.web.plain import not_found, path_below, refuse_websocket
 
-__all__ = ["PathRouter", "build_site", "websocket_only"]
+__all__ = ["PathRouter", "build_site"]
 
 
 def build_site(services: Mapping[str, ASGIApp]) -> Starlette:
@@ -58,16 +58,3 @@ class PathRouter:
                 return
         answer = not_found(scope) if scope["type"] == "http" else refuse_websocket
         await answer(scope, receive, send)
-
-
-async def websocket_only(scope: Scope, receive: Receive, send: Send) -> None:
-    """The service of a WebSocket path for requests that are no WebSocket handshake: 426 (ASGI)."""
-    if scope["type"] != "http":
-        await refuse_websocket(scope, receive, send)
-        return
-    answer = plain_answer(
-        426,
-        f"{shown_path(scope)}: this path speaks WebSocket; connect to it with a WAMP client",
-        {"upgrade": "websocket", "connection": "upgrade"},
-    )
-    await answer(scope, receive, send)

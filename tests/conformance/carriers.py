@@ -1,0 +1,210 @@
+"""How a test peer's bytes travel: within the process, over WebSocket, over RawSocket.
+
+WebSocket is spoken by the `websockets` library, so what the router writes is read by somebody else's code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from rocade.net.link import Link, Receiver
+from rocade.net.memory import MemoryClient
+from rocade.wamp.codec import Serializer
+from rocade.wamp.framing import FrameDecoder, decode_reply, encode_handshake, frame_message
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+
+
+class Gone(Exception):
+    """The connection has ended; the text says how."""
+
+
+class Carrier(Protocol):
+    """One connection to the router that carries whole serialized messages."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one message."""
+
+    async def receive(self) -> bytes:
+        """The next message.
+
+        Raises:
+            Gone: there will be none.
+        """
+
+    async def close(self) -> None:
+        """Close in the transport's orderly way."""
+
+    async def vanish(self) -> None:
+        """Drop the connection without a word."""
+
+
+class MemoryCarrier:
+    """A link within the process."""
+
+    def __init__(self, entrance: Callable[[Link], Receiver], serializer: Serializer) -> None:
+        self._client = MemoryClient(entrance, serializer=serializer)
+
+    async def send(self, data: bytes) -> None:
+        """See `Carrier`."""
+        try:
+            await self._client.send(data)
+        except ConnectionError as error:
+            raise Gone(str(error)) from None
+
+    async def receive(self) -> bytes:
+        """See `Carrier`."""
+        try:
+            return await self._client.receive()
+        except ConnectionError as error:
+            raise Gone(str(error)) from None
+
+    async def close(self) -> None:
+        """See `Carrier`."""
+        self._client.close()
+
+    async def vanish(self) -> None:
+        """See `Carrier`."""
+        self._client.link.abort()
+
+
+class WebSocketCarrier:
+    """A WebSocket connection."""
+
+    def __init__(self, connection: ClientConnection, serializer: Serializer) -> None:
+        self._connection = connection
+        self._is_text = not serializer.is_binary
+
+    @classmethod
+    async def open(
+        cls, serializer: Serializer, *, port: int | None = None, path: str | None = None
+    ) -> WebSocketCarrier:
+        """Connect to `ws://127.0.0.1:port/ws`, or to the same over the Unix socket at `path`."""
+        subprotocol = Subprotocol(f"wamp.2.{serializer.name}")
+        opening = (
+            connect(
+                f"ws://127.0.0.1:{port}/ws",
+                subprotocols=[subprotocol],
+                compression=None,
+                max_size=None,
+                ping_interval=None,
+                proxy=None,
+            )
+            if path is None
+            else unix_connect(
+                path,
+                "ws://localhost/ws",
+                subprotocols=[subprotocol],
+                compression=None,
+                max_size=None,
+                ping_interval=None,
+            )
+        )
+        connection = await opening
+        assert connection.subprotocol == subprotocol
+        return cls(connection, serializer)
+
+    async def send(self, data: bytes) -> None:
+        """See `Carrier`."""
+        try:
+            await self._connection.send(data.decode() if self._is_text else data)
+        except ConnectionClosed as closed:
+            raise Gone(str(closed)) from None
+
+    async def receive(self) -> bytes:
+        """See `Carrier`."""
+        try:
+            message = await self._connection.recv()
+        except ConnectionClosed as closed:
+            raise Gone(str(closed)) from None
+        assert isinstance(message, str) is self._is_text, "JSON travels in text messages, the others in binary ones"
+        return message.encode() if isinstance(message, str) else message
+
+    async def close(self) -> None:
+        """See `Carrier`."""
+        await self._connection.close()
+
+    async def vanish(self) -> None:
+        """See `Carrier`."""
+        self._connection.transport.abort()
+        await self._connection.wait_closed()
+
+
+class RawSocketCarrier:
+    """A RawSocket connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._decoder = FrameDecoder(MAX_MESSAGE_BYTES)
+        self._arrived: deque[bytes] = deque()
+        self.max_send_bytes = 0
+        """Longest message that the router accepts."""
+
+    @classmethod
+    async def open(
+        cls,
+        serializer: Serializer,
+        *,
+        port: int | None = None,
+        path: str | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> RawSocketCarrier:
+        """Connect to a port of this machine, or to the Unix socket at `path`, and shake hands.
+
+        Args:
+            serializer: what to ask for.
+            port: a TCP port.
+            path: a Unix socket, instead.
+            max_message_bytes: longest message that the peer says it accepts.
+        """
+        if path is None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        else:
+            reader, writer = await asyncio.open_unix_connection(path)
+        carrier = cls(reader, writer)
+        writer.write(encode_handshake(serializer.name, max_message_bytes))
+        carrier.max_send_bytes = decode_reply(await reader.readexactly(4), serializer.name).max_message_bytes
+        return carrier
+
+    async def send(self, data: bytes) -> None:
+        """See `Carrier`."""
+        try:
+            self._writer.write(frame_message(data))
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise Gone(str(error)) from None
+
+    async def receive(self) -> bytes:
+        """See `Carrier`."""
+        while not self._arrived:
+            try:
+                data = await self._reader.read(65536)
+            except ConnectionError as error:
+                raise Gone(str(error)) from None
+            if not data:
+                raise Gone("end of stream")
+            for item in self._decoder.feed(data):
+                assert isinstance(item, bytes), "the router pings nobody who has not pinged it"
+                self._arrived.append(item)
+        return self._arrived.popleft()
+
+    async def close(self) -> None:
+        """See `Carrier`."""
+        self._writer.close()
+        try:
+            await self._writer.wait_closed()
+        except ConnectionError:
+            pass
+
+    async def vanish(self) -> None:
+        """See `Carrier`."""
+        self._writer.transport.abort()
+        await self.close()

@@ -1,0 +1,208 @@
+"""The router under test: in the test's process, on an event loop that runs while a test does."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from conformance.carriers import MAX_MESSAGE_BYTES, Carrier, MemoryCarrier, RawSocketCarrier, WebSocketCarrier
+from conformance.peer import Peer
+from conformance.waiting import TIMEOUT
+from rocade.net.link import Link, LinkInfo, Receiver
+from rocade.net.listener import Listener
+from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
+from rocade.net.sockets import bind_tcp, bind_unix
+from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
+from rocade.router.permissions import Permission, Role
+from rocade.router.realm import Realm
+from rocade.serve.authentication import Identity
+from rocade.serve.connection import Connection
+from rocade.serve.gateway import Gateway
+from rocade.wamp.codec import SERIALIZERS
+from rocade.wamp.messages import Hello, Match
+
+T = TypeVar("T")
+
+EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
+"""What roles may do unless a test says otherwise."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the peers of a test come to the router."""
+
+    loop: str
+    transport: str
+    serializer: str
+
+    def __str__(self) -> str:
+        return f"{self.transport}-{self.serializer}" + ("" if self.loop == "uvloop" else f"-{self.loop}")
+
+
+class Believer:
+    """Lets everybody in as whoever they say they are."""
+
+    def authenticate(self, hello: Hello, info: LinkInfo) -> Identity:
+        """Who the client says it is."""
+        return Identity(
+            authid=hello.details.authid or secrets.token_hex(8),
+            authrole=hello.details.authrole or "anonymous",
+            authmethod="anonymous",
+        )
+
+
+class WatchedGateway(Gateway):
+    """A gateway that tells when a connection is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(agent="Rocade under test")
+        self.changed = asyncio.Event()
+
+    def connection_closed(self, connection: Connection) -> None:
+        """See `Gateway`."""
+        super().connection_closed(connection)
+        self.changed.set()
+
+
+class Router:
+    """A router with all its transports, on one event loop."""
+
+    def __init__(self, loop: str, directory: Path) -> None:
+        """
+        Args:
+            loop: "uvloop" or "asyncio".
+            directory: where its Unix socket goes.
+        """
+        self.runner = asyncio.Runner(loop_factory=loop_factory(loop))
+        self.path = str(directory / f"{loop}.sock")
+        self.port = 0
+        self._realm_numbers = itertools.count(1)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end, on the router's event loop."""
+        return self.runner.run(work)
+
+    async def start(self) -> None:
+        """Listen."""
+        self.gateway = WatchedGateway()
+        self.entrance: Callable[[Link], Receiver] = self.gateway.entrance({"anonymous": Believer()})
+        self._listener = Listener(
+            None,
+            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(), self.entrance)},
+            rawsocket=RawSocketEndpoint(RawSocketOptions(), self.entrance),
+        )
+        tcp = bind_tcp("127.0.0.1", 0)
+        self.port = tcp.getsockname()[1]
+        await self._listener.start(tcp, bind_unix(self.path))
+
+    async def stop(self) -> None:
+        """Say goodbye and stop listening."""
+        await self.gateway.shutdown()
+        await self._listener.stop()
+
+    def open_realm(self, way: Way, roles: Sequence[Role] | None, **options: bool) -> RealmUnderTest:
+        """A realm of its own for one test."""
+        name = f"com.example.realm{next(self._realm_numbers)}"
+        if roles is None:
+            roles = [Role(name, [EVERYTHING]) for name in ("anonymous", "staff", "guest")]
+        return RealmUnderTest(self, way, self.gateway.add_realm(name, roles, **options))
+
+
+class RealmUnderTest:
+    """One test's realm, and the peers that come to it."""
+
+    def __init__(self, router: Router, way: Way, realm: Realm) -> None:
+        self.router = router
+        self.way = way
+        self.name = realm.name
+        self._realm = realm
+        self._peers: list[Peer] = []
+
+    async def connect(
+        self,
+        *,
+        transport: str | None = None,
+        serializer: str | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+    ) -> Peer:
+        """A new connection without a session.
+
+        Args:
+            transport: "memory", "websocket", "rawsocket", "unix" (RawSocket) or "unix-websocket"; the test's own
+                by default.
+            serializer: "json", "msgpack" or "cbor"; the test's own by default.
+            max_message_bytes: longest message that the peer says it accepts; on RawSocket only.
+        """
+        chosen = SERIALIZERS[serializer or self.way.serializer]
+        router = self.router
+        carrier: Carrier
+        match transport or self.way.transport:
+            case "memory":
+                carrier = MemoryCarrier(router.entrance, chosen)
+            case "websocket":
+                carrier = await WebSocketCarrier.open(chosen, port=router.port)
+            case "unix-websocket":
+                carrier = await WebSocketCarrier.open(chosen, path=router.path)
+            case "unix":
+                carrier = await RawSocketCarrier.open(chosen, path=router.path, max_message_bytes=max_message_bytes)
+            case _:
+                carrier = await RawSocketCarrier.open(chosen, port=router.port, max_message_bytes=max_message_bytes)
+        peer = Peer(carrier, chosen)
+        self._peers.append(peer)
+        return peer
+
+    async def join(
+        self,
+        *,
+        transport: str | None = None,
+        serializer: str | None = None,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        authid: str | None = None,
+        authrole: str | None = None,
+        features: dict[str, bool] | None = None,
+    ) -> Peer:
+        """A new connection with a session in this realm."""
+        peer = await self.connect(transport=transport, serializer=serializer, max_message_bytes=max_message_bytes)
+        await peer.join(self.name, authid=authid, authrole=authrole, features=features)
+        return peer
+
+    async def end(self) -> None:
+        """Close all connections; the router must have forgotten everything about them then."""
+        for peer in self._peers:
+            await peer.close()
+        gateway = self.router.gateway
+        async with asyncio.timeout(TIMEOUT):
+            while gateway.connections:
+                gateway.changed.clear()
+                await gateway.changed.wait()
+        del gateway.realms[self.name]
+        assert not self._realm.sessions
+        assert not self._realm.broker.subscriptions
+        assert not self._realm.dealer.registrations
+
+
+class Complaints(logging.Handler):
+    """Remembers what the router logs as errors: it has none in these tests."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        self.texts.append(logging.Formatter().format(record))
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """What makes event loops of this kind."""
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
