@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loads import LOADS, SUBSCRIPTION_STEPS, Measurement
+from benchmarks.loads import HEADLINE_LENGTH, LOADS, SUBSCRIPTION_STEPS, Measurement
 from benchmarks.routers import ROOT, Cores, Router
 
 NOTHING = "-"
@@ -338,10 +338,12 @@ def header(
         )
     else:
         places = "The load generator and the router share the cores."
+    count = "1 run" if runs == 1 else f"{runs} runs, interleaved"
     method = (
-        f"Per run each router in turn is started, put under a group of loads and stopped; {runs} runs, interleaved, "
+        f"Per run each router in turn is started, put under a group of loads and stopped; {count}, "
         "and every figure is the median over the runs, every ratio the median of the ratios run by run. "
-        f"A load is a closed loop, its window {seconds:g} s after a warm-up; the CPU time is user and system time of "
+        f"A load is a closed loop, its window {seconds:g} s ({seconds * HEADLINE_LENGTH:g} s for those with a target) "
+        "after a warm-up; the CPU time is the user and system time of "
         "the router's whole process tree in the window, divided by the operations completed in it. "
         f"One process generates the load, of raw messages encoded beforehand, over 127.0.0.1. {places} "
         "Memory is the proportional set size of the process tree."

@@ -86,7 +86,10 @@ class WebSocketCarrier:
     async def open(
         cls, serializer: Serializer, *, port: int | None = None, path: str | None = None
     ) -> WebSocketCarrier:
-        """Connect to `ws://127.0.0.1:port/ws`, or to the same over the Unix socket at `path`."""
+        """Connect to `ws://127.0.0.1:port/ws`, or to the same over the Unix socket at `path`.
+
+        The library's queue is unbounded: it would not read, nor close, while a test leaves messages in it.
+        """
         subprotocol = Subprotocol(f"wamp.2.{serializer.name}")
         opening = (
             connect(
@@ -94,6 +97,7 @@ class WebSocketCarrier:
                 subprotocols=[subprotocol],
                 compression=None,
                 max_size=None,
+                max_queue=None,
                 ping_interval=None,
                 proxy=None,
             )
@@ -104,6 +108,7 @@ class WebSocketCarrier:
                 subprotocols=[subprotocol],
                 compression=None,
                 max_size=None,
+                max_queue=None,
                 ping_interval=None,
             )
         )

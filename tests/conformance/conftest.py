@@ -70,7 +70,10 @@ def open_realm(router: Router, way: Way) -> Iterator[Callable[..., RealmUnderTes
 
     yield open_realm
     for realm in realms:
-        router.run(realm.end())
+        router.run(realm.leave())
+    router.run(router.settle())
+    for realm in realms:
+        realm.end()
 
 
 @pytest.fixture

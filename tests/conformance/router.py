@@ -106,6 +106,13 @@ class Router:
         await self.gateway.shutdown()
         await self._listener.stop()
 
+    async def settle(self) -> None:
+        """Wait until the router has noticed that all connections are gone."""
+        async with asyncio.timeout(TIMEOUT):
+            while self.gateway.connections:
+                self.gateway.changed.clear()
+                await self.gateway.changed.wait()
+
     def open_realm(self, way: Way, roles: Sequence[Role] | None, **options: bool) -> RealmUnderTest:
         """A realm of its own for one test."""
         name = f"com.example.realm{next(self._realm_numbers)}"
@@ -172,16 +179,14 @@ class RealmUnderTest:
         await peer.join(self.name, authid=authid, authrole=authrole, features=features)
         return peer
 
-    async def end(self) -> None:
-        """Close all connections; the router must have forgotten everything about them then."""
+    async def leave(self) -> None:
+        """Close all connections."""
         for peer in self._peers:
             await peer.close()
-        gateway = self.router.gateway
-        async with asyncio.timeout(TIMEOUT):
-            while gateway.connections:
-                gateway.changed.clear()
-                await gateway.changed.wait()
-        del gateway.realms[self.name]
+
+    def end(self) -> None:
+        """Remove the realm, of which nothing may be left once its sessions are gone."""
+        del self.router.gateway.realms[self.name]
         assert not self._realm.sessions
         assert not self._realm.broker.subscriptions
         assert not self._realm.dealer.registrations

@@ -203,7 +203,7 @@ class Session:
 
         Args:
             procedure: its URI, or a pattern.
-            answer: called with each invocation, in a thread of its own; without it the test takes the invocations.
+            answer: called with each invocation by the thread that reads; without it the test takes the invocations.
             options: match, invoke, disclose_caller.
         Raises:
             Refused: the router refused.
@@ -269,6 +269,11 @@ class Session:
     def leave(self) -> None:
         """Say goodbye, and wait for the router's."""
         self._ask("leave")
+
+    def leave_if_open(self) -> None:
+        """Say goodbye, unless the session has ended already."""
+        if not self._driver._endings[self._name].done():
+            self.leave()
 
     def ended(self) -> dict[str, Any]:
         """How the session ended, in the words of the library."""
@@ -391,6 +396,10 @@ class Subscription:
     def next(self) -> Event:
         """The next event."""
         return self._driver.next_of(self._events, "event")
+
+    def has_nothing(self) -> bool:
+        """Whether no event waits to be taken."""
+        return self._events.empty()
 
     def unsubscribe(self) -> None:
         """End it."""

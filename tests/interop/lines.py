@@ -10,8 +10,8 @@ To the program go commands, `{"id": 7, "do": "call", "session": "s1", ...}`. Fro
 - `{"left": "s1", "details": {...}}`: a session has ended.
 
 Values that JSON lacks, or that would lose their type in it, are objects with one key: `{"$bytes": base64}`,
-`{"$float": "nan"}`, `{"$int": "9007199254740993"}`, `{"$undefined": true}`, and `{"$other": description}` for what a
-client delivered that is no plain data at all.
+`{"$typed": base64}` for a `TypedArray`, `{"$float": "nan"}`, `{"$int": "9007199254740993"}`, `{"$undefined": true}`,
+and `{"$other": description}` for what a client delivered that is no plain data at all.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from typing import Any
 
 UNDEFINED = type("Undefined", (), {"__repr__": lambda self: "undefined"})()
 """JavaScript's `undefined`, where a client delivered it."""
+
+
+class TypedArray(bytes):
+    """Bytes that a JavaScript client is to send as a Uint8Array; what else it sends is a Buffer of Node.js."""
 
 
 def dump_line(message: dict[str, Any]) -> bytes:
@@ -38,6 +42,8 @@ def load_line(line: bytes) -> dict[str, Any]:
 
 
 def _marked(value: Any) -> Any:
+    if isinstance(value, TypedArray):
+        return {"$typed": base64.b64encode(value).decode()}
     if isinstance(value, bytes | bytearray | memoryview):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, float) and not math.isfinite(value):

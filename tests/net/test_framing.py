@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ MESSAGES = st.lists(st.tuples(st.sampled_from(FrameType), st.binary(max_size=600
 
 def decode_in_pieces(decoder: FrameDecoder, data: bytes, cuts: list[int]) -> list[bytes | Ping | Pong]:
     points = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [item for start, stop in zip(points, points[1:], strict=False) for item in decoder.feed(data[start:stop])]
+    return [item for start, stop in pairwise(points) for item in decoder.feed(data[start:stop])]
 
 
 @given(MESSAGES, st.lists(st.integers(min_value=0), max_size=30))

@@ -42,17 +42,17 @@ class LinkInfo:
     """What is known of a connection before any session exists: for logs, authentication and the meta API."""
 
     transport: str
-    """"websocket", "rawsocket" or "memory"."""
+    """"websocket", "rawsocket", "longpoll" or "memory"."""
     peer: str
     """The other side as "tcp4:127.0.0.1:52814", "unix:/run/rocade.sock" or "memory"."""
     secure: bool = False
     """Whether the connection is TLS."""
     path: str = ""
-    """HTTP path of a WebSocket's upgrade request."""
+    """HTTP path of the request that opened a WebSocket or long-poll connection."""
     headers: dict[str, str] = field(default_factory=dict)
-    """HTTP headers of a WebSocket's upgrade request, names in lower case."""
+    """HTTP headers of that request, names in lower case."""
     subprotocol: str = ""
-    """Negotiated WebSocket subprotocol."""
+    """What was negotiated there, such as "wamp.2.json"."""
     tls: Any = None
     """The `ssl.SSLObject` of a TLS connection, for client certificates and channel binding."""
 

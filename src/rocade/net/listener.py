@@ -29,6 +29,8 @@ ASGIApp: TypeAlias = Callable[[Scope, ASGIReceive, ASGISend], Awaitable[None]]
 """An ASGI 3 application."""
 
 _POLL = 0.01
+# A peer that vanished is noticed after two minutes: seconds of silence, seconds between probes, probes.
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class Listener:
@@ -118,6 +120,7 @@ class Listener:
         if sock.family == getattr(socket, "AF_UNIX", None):
             self._files.append(SocketFile(sock.getsockname()))
             return await loop.create_unix_server(factory, sock=sock, ssl=self._tls, backlog=self._backlog)
+        _tune(sock)
         return await loop.create_server(factory, sock=sock, ssl=self._tls, backlog=self._backlog)
 
     def _configure(self) -> Config:
@@ -187,6 +190,16 @@ class Listener:
                 await lifespan.shutdown()
                 return
         logger.warning("the HTTP application did not shut down in %g s", self._shutdown_timeout)
+
+
+def _tune(sock: socket.socket) -> None:
+    """Set options that accepted connections inherit: no waiting for full segments, and an end for dead peers."""
+    # asyncio sets TCP_NODELAY only on sockets that were made with an explicit IPPROTO_TCP.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE.items():
+        if hasattr(socket, option):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def _abort(connection: Any) -> None:

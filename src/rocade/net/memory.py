@@ -217,6 +217,9 @@ class MemoryClient:
         Raises:
             ConnectionError: the link is gone.
         """
+        if self.link.buffered_bytes() > HIGH_WATER:
+            # The pause is reported in the loop's next round.
+            await asyncio.sleep(0)
         await self._may_write.wait()
         if self.lost is not None:
             raise ConnectionError(self.lost)

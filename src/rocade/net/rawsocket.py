@@ -79,7 +79,7 @@ class RawSocketEndpoint:
         self.options = options
         self.connected = connected
         self.connections = 0
-        """How many connections are open."""
+        """How many connections are open, with their handshake done."""
 
     def open(self, surroundings: Surroundings, transport: asyncio.Transport) -> RawSocketConnection:
         """Make a transport a RawSocket connection, whose handshake is still to come.
@@ -146,13 +146,13 @@ class RawSocketConnection(StreamLink):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `StreamLink`; the handshake must come within its time limit."""
         super().connection_made(transport)
-        self._endpoint.connections += 1
         timeout = self._endpoint.options.handshake_timeout
         self._deadline = self._loop.call_later(timeout, self._drop, f"no handshake within {timeout:g} s")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `StreamLink`."""
-        self._endpoint.connections -= 1
+        if self._request is None:
+            self._endpoint.connections -= 1
         self._ended = True
         super().connection_lost(exc)
 
@@ -222,6 +222,7 @@ class RawSocketConnection(StreamLink):
             self._fail(str(error))
             return
         self._request = None
+        self._endpoint.connections += 1
         self._open_with(handshake, self._transport)
         if len(data) > HANDSHAKE_BYTES:
             self.feed(data[HANDSHAKE_BYTES:])

@@ -26,7 +26,7 @@ def bind_tcp(host: str, port: int, *, backlog: int = BACKLOG, reuse_port: bool =
     """
     try:
         family, address = _resolve(host, port)
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except OSError as error:
         raise _cannot_listen(f"{host or '*'}:{port}", error) from error
     try:

@@ -56,6 +56,16 @@ RAWSOCKET: dict[str, Wire] = {
 """Serializer name -> how its messages travel on RawSocket connections."""
 
 
+def _no_frame(payload: bytes) -> bytes:
+    return payload
+
+
+LONG_POLL: dict[str, Wire] = {
+    name: Wire(f"longpoll.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
+}
+"""Serializer name -> how its messages travel in HTTP responses: as they are; a batch is made of those that wait."""
+
+
 def subprotocol(name: str) -> str:
     """The WebSocket subprotocol of a serializer, such as "wamp.2.json"."""
     return SUBPROTOCOL_PREFIX + name

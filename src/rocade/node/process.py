@@ -58,9 +58,7 @@ async def _serve(worker: Worker) -> None:
     _on_signals(stopping.set)
     await worker.start()
     _log_start(worker)
-    # What exists now stays: the garbage collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    _tame_garbage_collection()
     await stopping.wait()
     logger.info("stopping: saying goodbye to all sessions")
     try:
@@ -69,6 +67,16 @@ async def _serve(worker: Worker) -> None:
     except TimeoutError:
         logger.warning("clients still connected after %g s are cut off", STOP_SECONDS)
     logger.info("stopped")
+
+
+def _tame_garbage_collection() -> None:
+    """Routing makes no reference cycles, closed connections do: look for them less often than a script would.
+
+    With 100,000 subscriptions in place, Python's default thresholds cost a publish half as much again.
+    """
+    gc.collect()
+    gc.freeze()  # what exists now stays
+    gc.set_threshold(10_000, 20, 100)
 
 
 def _log_start(worker: Worker) -> None:

@@ -8,6 +8,8 @@ from msgspec import Meta, field
 
 from rocade.node.section import Identifier, Section, fixed
 
+__all__ = ["Allow", "Disclose", "Match", "Permission", "Realm", "RealmOptions", "Role"]
+
 Match = Literal["exact", "prefix", "wildcard"]
 """How a URI pattern is compared with a URI."""
 

@@ -8,6 +8,8 @@ from typing import Annotated, ClassVar
 import msgspec
 from msgspec import Meta
 
+__all__ = ["FilePath", "Identifier", "Milliseconds", "Section", "Text", "fixed", "not_yet", "seconds"]
+
 
 class Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """One object of the configuration file. Unknown keys are errors."""

@@ -10,6 +10,22 @@ from msgspec import Meta
 
 from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, not_yet, seconds
 
+__all__ = [
+    "AnonymousAuth",
+    "Auth",
+    "JsonOptions",
+    "JsonService",
+    "PathService",
+    "RawSocketOptions",
+    "RawSocketService",
+    "Service",
+    "StaticOptions",
+    "StaticService",
+    "WampService",
+    "WebSocketOptions",
+    "WebSocketService",
+]
+
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Default limit of a message: the largest that RawSocket can carry, so that all transports take the same."""
 

@@ -21,6 +21,8 @@ from rocade.node.realms import Realm
 from rocade.node.section import Identifier, Section
 from rocade.node.transports import Transport
 
+__all__ = ["ONE_WORKER", "Configuration", "Controller", "RouterWorker", "WorkerOptions"]
+
 ONE_WORKER = "Rocade 0.1 runs one router worker"
 
 _OTHER_WORKERS = {

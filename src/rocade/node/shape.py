@@ -20,6 +20,8 @@ from rocade.errors import ConfigurationError
 from rocade.node.configuration_file import FromEnvironment, expanded, joined
 from rocade.node.section import Section
 
+__all__ = ["shaped"]
+
 T = TypeVar("T", bound=Section)
 
 

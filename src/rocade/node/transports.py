@@ -10,6 +10,21 @@ from msgspec import Meta
 from rocade.node.section import FilePath, Identifier, Section, fixed, not_yet
 from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
 
+__all__ = [
+    "Endpoint",
+    "RawSocketTransport",
+    "TcpEndpoint",
+    "Transport",
+    "UniversalTransport",
+    "UnixEndpoint",
+    "WebOptions",
+    "WebSection",
+    "WebSocketTransport",
+    "WebTransport",
+    "canonical_path",
+    "wamp_services",
+]
+
 
 class Endpoint(Section, kw_only=True, frozen=True, tag_field="type"):
     """Where a transport listens."""

@@ -22,6 +22,9 @@ from rocade.wamp.messages import Match
 
 __all__ = ["Worker"]
 
+HEAD_SECONDS = 10.0
+"""How long clients have for the head of a request where no service says otherwise."""
+
 GOODBYE_SECONDS = 1.0
 """How long clients have to answer GOODBYE when the worker stops."""
 
@@ -118,6 +121,7 @@ class Worker:
             build_site(applications) if applications else None,
             websockets=websockets,
             rawsocket=None if rawsocket is None else self._rawsocket(rawsocket),
+            head_timeout=_head_timeout(transport),
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
 
@@ -129,7 +133,7 @@ class Worker:
                 max_message_bytes=options.max_message_size,
                 ping_interval=options.ping_interval or 0,
                 ping_timeout=options.ping_timeout or float("inf"),
-                close_timeout=options.closing_timeout or 5.0,
+                close_timeout=options.closing_timeout,
                 allowed_origins=options.allowed_origins,
                 allow_null_origin=options.allow_null_origin,
                 require_subprotocol=options.require_websocket_subprotocol,
@@ -146,6 +150,16 @@ class Worker:
         if service.anonymous_role is not None:
             authenticators["anonymous"] = Anonymous(service.anonymous_role)
         return self.gateway.entrance(authenticators)
+
+
+def _head_timeout(transport: transports.Transport) -> float:
+    """Seconds for the head of a request: what the most patient of the transport's services allows."""
+    timeouts = [
+        service.options.opening_timeout
+        for service in transport.services.values()
+        if isinstance(service, services.WebSocketService)
+    ]
+    return max(timeouts, default=HEAD_SECONDS)
 
 
 def _role(role: realms.Role) -> Role:
@@ -199,7 +213,8 @@ def _application(service: services.Service) -> ASGIApp:
 
 def _bind(endpoint: transports.TcpEndpoint | transports.UnixEndpoint) -> socket.socket:
     if isinstance(endpoint, transports.UnixEndpoint):
-        return bind_unix(endpoint.path, mode=0o600 if endpoint.file_mode is None else endpoint.file_mode)
+        mode = 0o600 if endpoint.file_mode is None else endpoint.file_mode
+        return bind_unix(endpoint.path, mode=mode, backlog=endpoint.backlog)
     host = endpoint.interface or ("0.0.0.0" if endpoint.ip_version == 4 else "::")
     return bind_tcp(host, endpoint.port, backlog=endpoint.backlog, reuse_port=endpoint.shared)
 

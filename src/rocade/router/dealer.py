@@ -130,7 +130,7 @@ class Dealer:
             now: seconds, monotonic.
             disclose: tell the callee who calls even if nobody asked for it.
         Returns:
-            INVOCATION to the callee; `WakeAt` as well if the call has a timeout.
+            `WakeAt` if the call has a timeout, INVOCATION to the callee.
         Raises:
             ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri.
             ProtocolViolation: the request id is that of a call that is still pending.
@@ -161,7 +161,8 @@ class Dealer:
         if options.timeout and details.timeout is None:
             pending.timeout = options.timeout / 1000
             pending.deadline = now + pending.timeout
-            effects.append(WakeAt(pending.deadline, pending))
+            # First, since an INVOCATION that cannot be delivered ends the call at once, and its timer with it.
+            effects.insert(0, WakeAt(pending.deadline, pending))
         return effects
 
     def _find(self, procedure: str) -> Registration:

@@ -10,7 +10,7 @@ Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_patte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rocade.wamp.messages import Match
 
@@ -158,6 +158,10 @@ def _split(prefix: str) -> tuple[str, str]:
     return prefix[:cut], prefix[cut:]
 
 
+# The children of every leaf: most nodes are leaves, and a dictionary of their own would double their cost.
+_NO_CHILDREN: dict[str, Any] = {}
+
+
 class _Node(Generic[T]):
     """A component's place in the tree of wildcard patterns."""
 
@@ -165,7 +169,7 @@ class _Node(Generic[T]):
 
     def __init__(self) -> None:
         # component ("" for a wildcard) -> node
-        self.children: dict[str, _Node[T]] = {}
+        self.children: dict[str, _Node[T]] = _NO_CHILDREN
         self.value: T | None = None
 
 
@@ -192,7 +196,10 @@ class _WildcardIndex(Generic[T]):
         for component in pattern.split("."):
             child = node.children.get(component)
             if child is None:
-                child = node.children[component] = _Node()
+                child = _Node()
+                if node.children is _NO_CHILDREN:
+                    node.children = {}
+                node.children[component] = child
             node = child
         self.count += node.value is None
         node.value = value

@@ -9,6 +9,7 @@ that waits for its own caller would deadlock; CANCEL finds a CALL that is still 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable
@@ -32,7 +33,7 @@ from rocade.wamp.messages import (
     Unsubscribe,
     Yield,
 )
-from rocade.wamp.uris import shown
+from rocade.wamp.uris import MAX_URI_LENGTH, shown
 
 if TYPE_CHECKING:
     from rocade.serve.gateway import ConnectedSession, Gateway
@@ -109,31 +110,30 @@ class Admission:
 
     def close(self) -> None:
         """The session is gone: what waits is dropped."""
-        for _, decision in self._waiting:
-            if asyncio.iscoroutine(decision):
-                decision.close()
-        self._waiting.clear()
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        if self._waiting:
+            self._stop_asking()
+            self._waiting.clear()
+            self.session.outbox.link.resume_reading()
 
     def _ask(self, message: Message) -> Decision | Awaitable[Decision]:
         """What the authorizer says; a failure of its means no."""
         kind = type(message)
         try:
             if kind is Call:
-                return self._authorize(self.session, Action.CALL, message.procedure, Match.EXACT)  # type: ignore[attr-defined]
-            if kind is Publish:
-                return self._authorize(self.session, Action.PUBLISH, message.topic, Match.EXACT)  # type: ignore[attr-defined]
-            if kind is Subscribe:
-                match = message.options.match or Match.EXACT  # type: ignore[attr-defined]
-                return self._authorize(self.session, Action.SUBSCRIBE, message.topic, match)  # type: ignore[attr-defined]
-            if kind is Register:
-                match = message.options.match or Match.EXACT  # type: ignore[attr-defined]
-                return self._authorize(self.session, Action.REGISTER, message.procedure, match)  # type: ignore[attr-defined]
+                uri, match, action = message.procedure, Match.EXACT, Action.CALL  # type: ignore[attr-defined]
+            elif kind is Publish:
+                uri, match, action = message.topic, Match.EXACT, Action.PUBLISH  # type: ignore[attr-defined]
+            elif kind is Subscribe:
+                uri, match, action = message.topic, message.options.match or Match.EXACT, Action.SUBSCRIBE  # type: ignore[attr-defined]
+            elif kind is Register:
+                uri, match, action = message.procedure, message.options.match or Match.EXACT, Action.REGISTER  # type: ignore[attr-defined]
+            else:
+                return _NOT_ASKED
+            # Authorizers match URIs and remember them, so what is no URI must not get there.
+            return self._authorize(self.session, action, uri, match) if len(uri) <= MAX_URI_LENGTH else _TOO_LONG
         except Exception:
             logger.exception("the authorizer failed on %s; refused", kind.__name__.upper())
             return _FAILED
-        return _NOT_ASKED
 
     def _refuse(self, message: Message, decision: Decision) -> None:
         self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, _refusal(message, decision)))
@@ -151,8 +151,7 @@ class Admission:
         self._waiting.append((message, decision))
         if len(self._waiting) == MAX_WAITING:
             self.session.outbox.link.pause_reading()
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve_waiting())
+        self._start_asking()
 
     async def _serve_waiting(self) -> None:
         """Let waiting messages in, one after the other, until none waits."""
@@ -162,15 +161,36 @@ class Admission:
             answer = self._ask(message) if pending is None else pending
             decision = answer if type(answer) is Decision else await self._awaited(answer, message)
             if not waiting or waiting[0][0] is not message:
-                continue  # the session is gone, or this was a CALL that was canceled meanwhile
-            waiting.popleft()
-            if len(waiting) == MAX_WAITING // 2:
-                self.session.outbox.link.resume_reading()
+                continue  # not wanted any more, and an authorizer that would not be canceled
+            self._take_out(0)
             try:
                 self._let_in(message, decision)
             except ProtocolViolation as violation:
                 self._gateway.abort(self.session, violation)
+            except Exception:
+                self.session.connection.failed()
         self._task = None
+
+    def _take_out(self, position: int) -> None:
+        del self._waiting[position]
+        if len(self._waiting) == MAX_WAITING // 2:
+            self.session.outbox.link.resume_reading()
+
+    def _start_asking(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._serve_waiting())
+
+    def _stop_asking(self) -> None:
+        """The answer about the first message that waits, the only one that was asked about, is not wanted any more."""
+        pending = self._waiting[0][1]
+        if inspect.iscoroutine(pending):
+            if inspect.getcoroutinestate(pending) == inspect.CORO_CREATED:
+                pending.close()  # what has begun ends with the task
+        elif asyncio.isfuture(pending):
+            pending.cancel()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            self._task = None
 
     async def _awaited(self, answer: Any, message: Message) -> Decision:
         what = type(message).__name__.upper()
@@ -180,6 +200,11 @@ class Admission:
             if type(decision) is Decision:
                 return decision
             logger.error("the authorizer answered %r to %s; refused", decision, what)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise  # the session is gone
+            logger.error("what the authorizer awaited for %s was canceled; refused", what)
         except TimeoutError:
             logger.error("the authorizer did not answer %s within %g s; refused", what, AUTHORIZATION_DEADLINE)
         except Exception:
@@ -188,11 +213,13 @@ class Admission:
 
     def _cancel_waiting(self, cancel: Cancel) -> bool:
         """Answer a CALL that is still waiting here; whether there was one."""
-        for index, (message, pending) in enumerate(self._waiting):
+        for index, (message, _) in enumerate(self._waiting):
             if type(message) is Call and message.request == cancel.request:
-                if index and asyncio.iscoroutine(pending):
-                    pending.close()
-                del self._waiting[index]
+                if index == 0:
+                    self._stop_asking()
+                self._take_out(index)
+                if self._waiting:
+                    self._start_asking()
                 error = ApplicationError("wamp.error.canceled", "the call was canceled")
                 self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, error))
                 return True
@@ -200,12 +227,15 @@ class Admission:
 
 
 _FAILED = Decision(False)
+_TOO_LONG = Decision(False)
 _NOT_ASKED = Decision(True)
 
 
 def _refusal(message: Message, decision: Decision) -> ApplicationError:
     if decision is _FAILED:
         return ApplicationError("wamp.error.authorization_failed", "it could not be determined whether this is allowed")
+    if decision is _TOO_LONG:
+        return ApplicationError("wamp.error.invalid_uri", f"a URI has at most {MAX_URI_LENGTH} characters")
     uri = message.topic if isinstance(message, Publish | Subscribe) else message.procedure  # type: ignore[attr-defined]
     return ApplicationError(
         "wamp.error.not_authorized", f"not allowed to {type(message).__name__.lower()} {shown(uri)}"

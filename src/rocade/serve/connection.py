@@ -34,6 +34,9 @@ __all__ = ["Connection"]
 HELLO_TIMEOUT = 10.0
 """Seconds that a connection may be open without a session."""
 
+MAX_TEXT = 500
+"""Characters of an explanation in ABORT and in the log; it may quote what the client sent."""
+
 GOODBYE_TIMEOUT = 5.0
 """Seconds that a client has to answer our GOODBYE."""
 
@@ -100,8 +103,7 @@ class Connection:
         except ProtocolViolation as violation:
             self.violated(violation)
         except Exception:
-            logger.exception("our fault, on a message from %s; its session ends", self.link.info.peer)
-            self._abort("wamp.error.runtime_error", "the router failed on this message")
+            self.failed()
 
     def writing_paused(self) -> None:
         """The client reads too slowly."""
@@ -124,7 +126,7 @@ class Connection:
     def _handshake(self, message: Message) -> None:
         previous = self.state
         self.state = advance(ROUTER, previous, Direction.RECEIVED, message)
-        if type(message) is Hello:
+        if type(message) is Hello and self.state is SessionState.ESTABLISHING:
             self._stop_waiting()
             self._hello(message)
         elif type(message) is Goodbye:
@@ -183,7 +185,8 @@ class Connection:
         if answer:
             # "a GOODBYE message sent by one Peer and a GOODBYE message sent from the other Peer in response"
             self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
-            self._expect_hello()  # the same transport may carry a new session
+            # The same transport may carry a new session; without one it is closed, and nothing is said any more.
+            self._deadline = asyncio.get_running_loop().call_later(HELLO_TIMEOUT, self.close)
         else:
             self.close()
 
@@ -200,8 +203,14 @@ class Connection:
 
     def violated(self, violation: ProtocolViolation) -> None:
         """The client broke the protocol: ABORT, end its session, close the connection."""
-        logger.warning("%s broke the protocol: %s", self.link.info.peer, violation)
-        self._abort(violation.uri, str(violation))
+        text = str(violation)[:MAX_TEXT]
+        logger.warning("%s broke the protocol: %s", self.link.info.peer, text)
+        self._abort(violation.uri, text)
+
+    def failed(self) -> None:
+        """We failed, with the exception that is being handled: ABORT, end its session, close the connection."""
+        logger.exception("our fault, on a message from %s; its session ends", self.link.info.peer)
+        self._abort("wamp.error.runtime_error", "the router failed on this message")
 
     def close(self) -> None:
         """Close the connection once everything is out."""
@@ -211,7 +220,7 @@ class Connection:
         self.link.close()
 
     def _abort(self, uri: str, text: str) -> None:
-        self.outbox.put(self._framed(Abort(CloseDetails(message=text[:500]), uri)))
+        self.outbox.put(self._framed(Abort(CloseDetails(message=text), uri)))
         self.state = SessionState.ABORTED
         self._stop_waiting()
         self.outbox.flush()

@@ -15,7 +15,8 @@ from typing import Any
 
 from rocade.errors import ConfigurationError, HandshakeRefused, PayloadNotSerializable, ProtocolViolation
 from rocade.net.link import Link, Receiver, Wire
-from rocade.router.effects import Deliver, Effect, WakeAt
+from rocade.router.dealer import PendingCall
+from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
 from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
@@ -76,6 +77,8 @@ class Gateway:
         self.connections: set[Connection] = set()
         self._random = source or random.Random()
         self._dirty: list[Outbox] = []
+        # call -> when it is to be woken
+        self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
         self._closing = False
         self._no_connections: asyncio.Event | None = None
 
@@ -217,13 +220,20 @@ class Gateway:
         logger.debug("%s for session %d dropped: %s", type(effect.message).__name__, receiver.id, text)
         self.carry_out(realm, realm.undeliverable(receiver, effect.message, uri, text))
 
-    def _schedule(self, realm: Realm, effect: WakeAt) -> None:
+    def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
+        pending = effect.pending
+        if isinstance(effect, CancelWake):
+            timer = self._timers.pop(pending, None)
+            if timer is not None:
+                timer.cancel()
+            return
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            self.carry_out(realm, realm.wake(effect.pending, loop.time()))
+            del self._timers[pending]
+            self.carry_out(realm, realm.wake(pending, loop.time()))
 
-        loop.call_at(effect.when, wake)
+        self._timers[pending] = loop.call_at(effect.when, wake)
 
     # --- output -----------------------------------------------------------------------------------
 

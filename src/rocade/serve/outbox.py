@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -40,12 +41,12 @@ class Outbox:
         Args:
             link: where the frames go.
             gateway: told when there is something to flush.
-            limit: bytes that may wait, here and in the link together.
+            limit: bytes that may wait here.
         """
         self.link = link
         self.wire = link.wire
-        # The frame's own few bytes do not count for the peer's limit.
-        self.max_send_bytes = link.max_send_bytes + 16
+        # The peer's limit is for what is in the frame.
+        self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
         self._gateway = gateway
         self._limit = limit
         self._frames: list[bytes] = []
@@ -81,16 +82,22 @@ class Outbox:
     def resume(self) -> None:
         """The link takes more: hand over what waits, as long as it does."""
         self._paused = False
+        self._write_slice()
+
+    def _write_slice(self) -> None:
+        """Hand over some of what waits, and the rest later: a link tells only between two writes that it is full."""
         frames = self._frames
-        position = 0
-        while position < len(frames) and not self._paused:
-            start, size = position, 0
-            while position < len(frames) and size < SLICE_BYTES:
-                size += len(frames[position])
-                position += 1
-            self._waiting -= size
-            self.link.write(frames[start:position])
-        del frames[:position]
+        if self._paused or not frames:
+            return
+        count = size = 0
+        while count < len(frames) and size < SLICE_BYTES:
+            size += len(frames[count])
+            count += 1
+        self._frames = frames[count:]
+        self._waiting -= size
+        self.link.write(frames[:count])
+        if self._frames:
+            asyncio.get_running_loop().call_soon(self._write_slice)
 
     def close(self) -> None:
         """Accept nothing more and let go of what waits."""

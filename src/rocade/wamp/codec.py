@@ -11,6 +11,7 @@ Specification: basic/building_blocks.md (Serializers), advanced/serialization_bi
 
 from __future__ import annotations
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Union
@@ -18,7 +19,7 @@ from typing import Any, Union
 import msgspec
 from msgspec import Raw
 
-from rocade.errors import InvalidMessage
+from rocade.errors import InvalidMessage, PayloadNotSerializable
 from rocade.wamp import messages, payload
 from rocade.wamp.messages import NO_PAYLOAD, Message
 
@@ -27,6 +28,8 @@ DEFAULT_MAX_DEPTH = 128
 
 ANY_MESSAGE: Any = Union[tuple(c for c in Message.__subclasses__())]  # noqa: UP007
 """The tagged union of all messages, told apart by their code."""
+
+_BY_CODE: dict[Any, type[Message]] = {c.__struct_config__.tag: c for c in Message.__subclasses__()}
 
 PAYLOAD_INDEX: dict[int, int] = {3: 3, 8: 5, 16: 4, 36: 4, 48: 4, 50: 3, 68: 4, 70: 3}
 """Message code -> where `args` stands in the array; `kwargs` follows it."""
@@ -80,7 +83,11 @@ class Serializer(ABC):
 
     @abstractmethod
     def load(self, raw: Raw | bytes) -> Any:
-        """Python value of raw payload bytes (binary as `bytes`)."""
+        """Python value of raw payload bytes (binary as `bytes`).
+
+        Raises:
+            InvalidMessage: there is none, although the bytes are valid.
+        """
 
     @abstractmethod
     def dump(self, value: Any) -> Raw:
@@ -118,6 +125,11 @@ class Serializer(ABC):
         return self.encode_array(head(message))
 
 
+# Bytes of a binary message from which on the garbage collector rests while the payload is looked through: walking
+# over the millions of lists that a hostile one consists of, again and again, takes longer than building them.
+_COLLECTED_BYTES = 64 * 1024
+
+
 def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
     """Raw payload of one serializer in another; anything that is not raw, and no payload, is returned as it is.
 
@@ -126,7 +138,11 @@ def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
     """
     if type(raw) is not Raw or not raw:
         return raw
-    return target.dump(origin.load(raw))
+    try:
+        value = origin.load(raw)
+    except InvalidMessage as error:
+        raise PayloadNotSerializable(str(error)) from None
+    return target.dump(value)
 
 
 class _Json(Serializer):
@@ -147,12 +163,15 @@ class _Json(Serializer):
                     raise InvalidMessage("args is not a list")
                 if message.kwargs and memoryview(message.kwargs)[0] != 0x7B:  # type: ignore[attr-defined]
                     raise InvalidMessage("kwargs is not a dictionary")
-                # A level takes two bytes, so a short message cannot be too deep.
-                if len(data) > max_depth * 2:
-                    payload.check_json_depth(data, max_depth)
+            # A level takes two bytes, so a short message cannot be too deep.
+            if len(data) > max_depth * 2:
+                payload.check_json_depth(data, max_depth)
         except UnicodeDecodeError as error:
             raise InvalidMessage(f"not UTF-8: byte {error.start} of the message") from None
         except ValueError as error:
+            repaired = payload.without_lone_surrogates(data)
+            if repaired != data:
+                return self.decode(repaired, max_depth)
             raise InvalidMessage(_plain(error)) from None
         except RecursionError:
             raise InvalidMessage("nested too deeply") from None
@@ -179,11 +198,15 @@ class _MessagePack(Serializer):
         self.encode_array = msgspec.msgpack.Encoder().encode  # type: ignore[method-assign, assignment]
 
     def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+        is_large = len(data) > _COLLECTED_BYTES and gc.isenabled()
+        if is_large:
+            gc.disable()
         try:
             try:
                 message: Message = self._decode(data)
             except msgspec.ValidationError:
-                message = self._decode(payload.without_undefined_options(data, OPTIONS_INDEX))
+                # Where there is nothing to repair, this repeats the complaint.
+                message = self._decode(payload.repaired_head(data, PAYLOAD_INDEX))
             if type(message) in _HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 # The only look inside: msgspec's skip does not check UTF-8.
@@ -191,19 +214,27 @@ class _MessagePack(Serializer):
                 loaded_kwargs = self._load_map(kwargs) if kwargs else None
                 if len(data) > max_depth:
                     payload.check_depth(data, (loaded_args, loaded_kwargs), max_depth)
+            elif len(data) > max_depth:
+                payload.check_depth(data, msgspec.msgpack.decode(data), max_depth)
         except UnicodeDecodeError:
             raise InvalidMessage("a string is not UTF-8") from None
         except ValueError as error:
             raise InvalidMessage(_plain(error)) from None
         except RecursionError:
             raise InvalidMessage("nested too deeply") from None
+        finally:
+            if is_large:
+                gc.enable()
         return message
 
     def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
         raise AssertionError("replaced by the encoder's own method in __init__")
 
     def load(self, raw: Raw | bytes) -> Any:
-        return msgspec.msgpack.decode(raw)
+        try:
+            return msgspec.msgpack.decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise InvalidMessage(f"MessagePack without a Python value: {error}") from None
 
     def dump(self, value: Any) -> Raw:
         return Raw(payload.dump_msgpack(value))
@@ -216,11 +247,19 @@ class _Cbor(Serializer):
     def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
         from rocade.wamp import cbor
 
+        is_large = len(data) > _COLLECTED_BYTES and gc.isenabled()
+        if is_large:
+            gc.disable()
         try:
             head, args, kwargs = cbor.split(data, PAYLOAD_INDEX, OPTIONS_INDEX, max_depth)
-            message: Message = msgspec.convert(head, ANY_MESSAGE)
+            # The class by hand: msgspec would prepare the union of all anew for each message.
+            kind = _BY_CODE.get(head[0]) if head and type(head[0]) is int else None
+            message: Message = msgspec.convert(head, kind or ANY_MESSAGE)
         except (ValueError, RecursionError) as error:
             raise InvalidMessage(_plain(error)) from None
+        finally:
+            if is_large:
+                gc.enable()
         if args:
             message.args = Raw(args)  # type: ignore[attr-defined]
         if kwargs:
@@ -245,7 +284,11 @@ class _Cbor(Serializer):
 
 def _plain(error: BaseException) -> str:
     """msgspec's words for what was wrong and where, without its backquotes."""
-    return str(error).replace("`", "'") or "malformed message"
+    text = str(error).replace("`", "'")[:_LONGEST_TEXT] or "malformed message"
+    return text if text.isprintable() else repr(text)  # it may quote what the peer sent
+
+
+_LONGEST_TEXT = 300
 
 
 JSON: Serializer = _Json()

@@ -123,7 +123,7 @@ class Hello(Message, tag=1):
 class RouterRole(Details):
     """One role that the router announces."""
 
-    features: dict[str, Any]
+    features: dict[str, Any] | None = None
 
 
 class RouterRoles(Details):

@@ -40,4 +40,5 @@ def is_reserved(uri: str) -> bool:
 
 def shown(uri: str) -> str:
     """A peer's URI as it may stand in an error message: quoted, and never longer than a line."""
-    return repr(uri if len(uri) <= 120 else uri[:117] + "...")
+    text = repr(uri)
+    return text if len(text) <= 120 else text[:116] + "..." + text[-1]

@@ -175,7 +175,11 @@ class Server:
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, self.address)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, self.address)
+        except OSError:
+            sock.close()
+            raise
         if family == socket.AF_UNIX:
             streams = await asyncio.open_unix_connection(sock=sock)
         else:
@@ -198,6 +202,12 @@ class Server:
         reply = await client.read(4)
         assert reply[1] & 0x0F, reply
         return client, self.receivers[-1]
+
+    async def until_connections(self, count: int) -> None:
+        """Wait until no more than `count` connections are open."""
+        # There is no event for this: the last thing a connection does is to leave the listener's set.
+        while self.listener.connections > count:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
     async def prove_alive(self) -> None:
         """Whatever has happened to others, a new connection echoes."""

@@ -1,0 +1,78 @@
+"""Several serialized messages as one: the ".batched" variants of the WAMP subprotocols.
+
+Sans-I/O. Specification: advanced/transport_batched_websocket.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rocade.errors import ProtocolViolation
+
+__all__ = ["RECORD_SEPARATOR", "batch", "separator_of", "unbatch"]
+
+RECORD_SEPARATOR = b"\x1e"
+"""What stands behind each message of a JSON batch."""
+
+_AUTOBAHN_SEPARATOR = b"\x18"
+# The specification writes the separator as "\30", which it takes for decimal and autobahn-python for octal. Neither
+# character can be part of a JSON text, so both are understood.
+_LENGTH_BYTES = 4
+
+
+def batch(messages: Sequence[bytes], *, is_binary: bool, separator: bytes = RECORD_SEPARATOR) -> bytes:
+    """One batch of some messages.
+
+    Args:
+        messages: serialized, at least one.
+        is_binary: whether their serializer is, so that lengths are written instead of separators.
+        separator: for JSON; see `separator_of`.
+    """
+    if not is_binary:
+        return separator.join((*messages, b""))
+    parts: list[bytes] = []
+    for message in messages:
+        parts += (len(message).to_bytes(_LENGTH_BYTES, "big"), message)
+    return b"".join(parts)
+
+
+def unbatch(data: bytes, *, is_binary: bool) -> Iterator[bytes]:
+    """The messages of a batch, in order.
+
+    Args:
+        data: the batch.
+        is_binary: whether its serializer is.
+    Raises:
+        ProtocolViolation: this is no batch ("Sending a batch of length 0 is illegal and a Peer MUST fail the
+            transport"); raised in its place, after the messages that came before.
+    """
+    if not data:
+        raise ProtocolViolation("an empty batch")
+    return _lengths(data) if is_binary else _separated(data)
+
+
+def separator_of(data: bytes) -> bytes:
+    """The separator that the sender of a JSON batch uses, and so understands."""
+    return _AUTOBAHN_SEPARATOR if data.endswith(_AUTOBAHN_SEPARATOR) else RECORD_SEPARATOR
+
+
+def _separated(data: bytes) -> Iterator[bytes]:
+    separator = separator_of(data)
+    start = 0
+    while start < len(data):
+        end = data.find(separator, start)
+        if end < 0:
+            raise ProtocolViolation("a batch whose last message has no separator behind it")
+        yield data[start:end]
+        start = end + 1
+
+
+def _lengths(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        body = start + _LENGTH_BYTES
+        end = body + int.from_bytes(data[start:body], "big")
+        if body > len(data) or end > len(data):
+            raise ProtocolViolation("a batch that ends within a message")
+        yield data[body:end]
+        start = end

@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import pytest
+from tests.router.scene import Scene
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
