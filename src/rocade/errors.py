@@ -7,6 +7,7 @@
     ├── ProtocolViolation           the peer broke the protocol: ABORT and close
     │   └── InvalidMessage          bytes that are no WAMP message
     ├── PayloadNotSerializable      a value that a serializer has no form for
+    │   └── PayloadTooLarge         more than a transport can carry
     ├── HandshakeRefused            a session was not opened: ABORT
     └── ConfigurationError          a configuration that cannot be used, with the path into it
 """
@@ -21,6 +22,7 @@ __all__ = [
     "HandshakeRefused",
     "InvalidMessage",
     "PayloadNotSerializable",
+    "PayloadTooLarge",
     "ProtocolViolation",
     "RocadeError",
 ]
@@ -67,6 +69,12 @@ class PayloadNotSerializable(RocadeError):
     """A payload cannot be expressed in the serializer of the peer that it is for."""
 
     uri = "wamp.error.invalid_argument"
+
+
+class PayloadTooLarge(PayloadNotSerializable):
+    """A message is longer than the transport of the peer that it is for can carry."""
+
+    uri = "wamp.error.payload_size_exceeded"
 
 
 class HandshakeRefused(RocadeError):

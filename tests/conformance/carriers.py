@@ -1,6 +1,7 @@
-"""How a test peer's bytes travel: within the process, over WebSocket, over RawSocket.
+"""How a test peer's bytes travel: within the process, over WebSocket, over RawSocket, by long-polling.
 
-WebSocket is spoken by the `websockets` library, so what the router writes is read by somebody else's code.
+WebSocket is spoken by the `websockets` library and HTTP by `httpx`, so what the router writes is read by somebody
+else's code.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import httpx
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from rocade.net.link import Link, Receiver
 from rocade.net.memory import MemoryClient
+from rocade.wamp.batching import batch, unbatch
 from rocade.wamp.codec import Serializer
 from rocade.wamp.framing import FrameDecoder, decode_reply, encode_handshake, frame_message
 
@@ -213,3 +216,62 @@ class RawSocketCarrier:
         """See `Carrier`."""
         self._writer.transport.abort()
         await self.close()
+
+
+class LongPollCarrier:
+    """A connection of HTTP requests, one of which always waits for messages."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, serializer: Serializer, *, is_batched: bool) -> None:
+        self._http = http
+        self._url = url
+        self._is_binary = serializer.is_binary
+        self._is_batched = is_batched
+        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._polling = asyncio.create_task(self._poll())
+
+    @classmethod
+    async def open(cls, http: httpx.AsyncClient, serializer: Serializer, *, is_batched: bool) -> LongPollCarrier:
+        """Open a connection below `/lp`."""
+        protocol = f"wamp.2.{serializer.name}" + (".batched" if is_batched else "")
+        response = await http.post("/lp/open", json={"protocols": [protocol]})
+        assert response.status_code == 200, response.text
+        answer = response.json()
+        assert answer["protocol"] == protocol
+        return cls(http, f"/lp/{answer['transport']}", serializer, is_batched=is_batched)
+
+    async def send(self, data: bytes) -> None:
+        """See `Carrier`."""
+        body = batch([data], is_binary=self._is_binary) if self._is_batched else data
+        response = await self._http.post(f"{self._url}/send", content=body)
+        if response.status_code != 204:
+            raise Gone(response.text)
+
+    async def receive(self) -> bytes:
+        """See `Carrier`."""
+        message = await self._arrived.get()
+        if message is None:
+            self._arrived.put_nowait(None)
+            raise Gone("closed")
+        return message
+
+    async def close(self) -> None:
+        """See `Carrier`."""
+        await self._http.post(f"{self._url}/close")
+        await self.vanish()
+
+    async def vanish(self) -> None:
+        """See `Carrier`: no more requests are made."""
+        self._polling.cancel()
+        await asyncio.wait([self._polling])
+
+    async def _poll(self) -> None:
+        while True:
+            response = await self._http.post(f"{self._url}/receive")
+            if response.status_code == 200:
+                content = response.content
+                messages = unbatch(content, is_binary=self._is_binary) if self._is_batched else [content]
+                for message in messages:
+                    self._arrived.put_nowait(message)
+            elif response.status_code != 204:
+                self._arrived.put_nowait(None)
+                return

@@ -16,7 +16,7 @@ SERIALIZERS = ("json", "msgpack", "cbor")
 WAYS = [
     *(
         Way("uvloop", transport, serializer)
-        for transport in ("memory", "websocket", "rawsocket", "unix")
+        for transport in ("memory", "websocket", "rawsocket", "unix", "longpoll")
         for serializer in SERIALIZERS
     ),
     # The standard library's loop sees fewer combinations.
@@ -24,6 +24,7 @@ WAYS = [
     Way("asyncio", "websocket", "json"),
     Way("asyncio", "rawsocket", "msgpack"),
     Way("asyncio", "unix", "json"),
+    Way("asyncio", "longpoll-batched", "msgpack"),
 ]
 
 
@@ -54,7 +55,7 @@ def router(way: Way, routers: dict[str, Router]) -> Iterator[Router]:
     logging.getLogger("rocade").addHandler(complaints)
     yield router
     logging.getLogger("rocade").removeHandler(complaints)
-    left = asyncio.all_tasks(router.runner.get_loop())
+    left = asyncio.all_tasks(router.runner.get_loop()) - router.own_tasks
     assert not left
     assert not complaints.texts, "\n".join(complaints.texts)
 

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from conformance.carriers import MAX_MESSAGE_BYTES, Carrier, MemoryCarrier, RawSocketCarrier, WebSocketCarrier
+import httpx
+
+from conformance.carriers import (
+    MAX_MESSAGE_BYTES,
+    Carrier,
+    LongPollCarrier,
+    MemoryCarrier,
+    RawSocketCarrier,
+    WebSocketCarrier,
+)
 from conformance.peer import Peer
 from conformance.waiting import TIMEOUT
 from rocade.net.link import Link, LinkInfo, Receiver
@@ -24,6 +33,8 @@ from rocade.router.realm import Realm
 from rocade.serve.authentication import Identity
 from rocade.serve.connection import Connection
 from rocade.serve.gateway import Gateway
+from rocade.serve.web.longpoll import LongPoll, LongPollOptions
+from rocade.serve.web.site import build_site
 from rocade.wamp.codec import SERIALIZERS
 from rocade.wamp.messages import Hello, Match
 
@@ -92,17 +103,25 @@ class Router:
         """Listen."""
         self.gateway = WatchedGateway()
         self.entrance: Callable[[Link], Receiver] = self.gateway.entrance({"anonymous": Believer()})
+        # Short times, since they pass: a client that vanishes is noticed, and a request that is missing is missed.
+        options = LongPollOptions(session_timeout=0.5, order_patience=0.1)
         self._listener = Listener(
-            None,
+            build_site({"/lp": LongPoll(options, self.entrance)}),
             websockets={"/ws": WebSocketEndpoint(WebSocketOptions(), self.entrance)},
             rawsocket=RawSocketEndpoint(RawSocketOptions(), self.entrance),
         )
         tcp = bind_tcp("127.0.0.1", 0)
         self.port = tcp.getsockname()[1]
         await self._listener.start(tcp, bind_unix(self.path))
+        limits = httpx.Limits(max_connections=None)
+        self.http = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.port}", limits=limits, timeout=TIMEOUT * 2, trust_env=False
+        )
+        self.own_tasks = asyncio.all_tasks() - {asyncio.current_task()}
 
     async def stop(self) -> None:
         """Say goodbye and stop listening."""
+        await self.http.aclose()
         await self.gateway.shutdown()
         await self._listener.stop()
 
@@ -141,8 +160,8 @@ class RealmUnderTest:
         """A new connection without a session.
 
         Args:
-            transport: "memory", "websocket", "rawsocket", "unix" (RawSocket) or "unix-websocket"; the test's own
-                by default.
+            transport: "memory", "websocket", "rawsocket", "unix" (RawSocket), "unix-websocket", "longpoll" or
+                "longpoll-batched"; the test's own by default.
             serializer: "json", "msgpack" or "cbor"; the test's own by default.
             max_message_bytes: longest message that the peer says it accepts; on RawSocket only.
         """
@@ -156,6 +175,8 @@ class RealmUnderTest:
                 carrier = await WebSocketCarrier.open(chosen, port=router.port)
             case "unix-websocket":
                 carrier = await WebSocketCarrier.open(chosen, path=router.path)
+            case "longpoll" | "longpoll-batched" as kind:
+                carrier = await LongPollCarrier.open(router.http, chosen, is_batched=kind == "longpoll-batched")
             case "unix":
                 carrier = await RawSocketCarrier.open(chosen, path=router.path, max_message_bytes=max_message_bytes)
             case _:

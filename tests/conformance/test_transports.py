@@ -10,7 +10,7 @@ from conformance.waiting import TIMEOUT
 from rocade.wamp.framing import FrameType, encode_handshake, frame_control
 from rocade.wamp.messages import Event, Invocation, Result
 
-TRANSPORTS = ("memory", "websocket", "rawsocket", "unix", "unix-websocket")
+TRANSPORTS = ("memory", "websocket", "rawsocket", "unix", "unix-websocket", "longpoll", "longpoll-batched")
 
 
 async def test_an_event_reaches_subscribers_on_every_transport(realm: RealmUnderTest) -> None:

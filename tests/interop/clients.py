@@ -27,7 +27,7 @@ class Client:
     Attributes:
         library: which one.
         serializer: "json", "msgpack" or "cbor".
-        transport: "websocket" or "rawsocket".
+        transport: "websocket", "rawsocket" or "longpoll".
     """
 
     library: str
@@ -35,7 +35,7 @@ class Client:
     transport: str = "websocket"
 
     def __str__(self) -> str:
-        return "-".join((self.library, self.serializer, *(["rawsocket"] if self.transport == "rawsocket" else [])))
+        return "-".join((self.library, self.serializer, *([] if self.transport == "websocket" else [self.transport])))
 
     # What a library cannot do, whatever the router: the tests that need it choose among the others.
 
@@ -87,6 +87,7 @@ CLIENTS = [
     *(Client(AUTOBAHN_PYTHON, serializer, "rawsocket") for serializer in SERIALIZERS),
     *(Client(AUTOBAHN_JS, serializer) for serializer in SERIALIZERS),
     Client(AUTOBAHN_JS, "json", "rawsocket"),  # the only serializer that it has there
+    Client(AUTOBAHN_JS, "json", "longpoll"),  # and there
     *(Client(WAMPY, serializer) for serializer in SERIALIZERS),
 ]
 

@@ -33,6 +33,15 @@ def own_router(tmp_path: Path) -> Iterator[Router]:
     assert "Traceback" not in router.log.read_text()
 
 
+@pytest.fixture
+def own_router_for_all(tmp_path: Path) -> Iterator[Router]:
+    """The same with a configuration that has every transport."""
+    router = Router(tmp_path / "router.log", "--config", str(write_configuration(tmp_path / "config.json")))
+    yield router
+    router.stop()
+    assert "Traceback" not in router.log.read_text()
+
+
 @pytest.fixture(scope="session")
 def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Driver]]:
     """A function that gives the driver of a library, started when it is first asked for."""

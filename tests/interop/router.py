@@ -100,6 +100,7 @@ def configuration() -> dict[str, Any]:
                         "endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": 0},
                         "rawsocket": {},
                         "websocket": {"ws": {"type": "websocket"}},
+                        "web": {"paths": {"lp": {"type": "longpoll"}}},
                     }
                 ],
             }

@@ -66,10 +66,10 @@ def test_what_is_not_allowed_is_refused(client: Client, join: Join, action: str)
     assert refused.value.uri == "wamp.error.not_authorized"
 
 
-def test_a_client_hears_that_the_router_shuts_down(client: Client, join: Join, own_router: Router) -> None:
-    session = join(client, at=own_router)
+def test_a_client_hears_that_the_router_shuts_down(client: Client, join: Join, own_router_for_all: Router) -> None:
+    session = join(client, at=own_router_for_all)
 
-    code = own_router.stop()
+    code = own_router_for_all.stop()
 
     assert code == 0
     ending = session.ended()
@@ -84,10 +84,10 @@ def test_a_client_hears_that_the_router_shuts_down(client: Client, join: Join, o
 
 
 @pytest.mark.parametrize("client", [client for client in CLIENTS if client.notices_a_lost_connection], ids=str)
-def test_a_client_notices_that_the_router_is_gone(client: Client, join: Join, own_router: Router) -> None:
-    session = join(client, at=own_router)
+def test_a_client_notices_that_the_router_is_gone(client: Client, join: Join, own_router_for_all: Router) -> None:
+    session = join(client, at=own_router_for_all)
 
-    own_router.kill()
+    own_router_for_all.kill()
 
     ending = session.ended()
     if client.library == AUTOBAHN_PYTHON:

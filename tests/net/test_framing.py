@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rocade.errors import PayloadTooLarge
 from rocade.wamp import framing
 from rocade.wamp.framing import FrameDecoder, FrameType, FramingError, HandshakeError, Ping, Pong, Refusal
 
@@ -81,7 +82,7 @@ def test_the_x_bit_with_a_length_is_refused() -> None:
 
 
 def test_more_than_16_mib_cannot_be_framed() -> None:
-    with pytest.raises(ValueError, match="at most"):
+    with pytest.raises(PayloadTooLarge, match="at most"):
         framing.encode_header(FrameType.MESSAGE, (1 << 24) + 1)
 
 

@@ -53,6 +53,7 @@ class Scene:
             {"user": self.user},
             random_id=lambda: next(ids),
             random_below=random_below,
+            wall_clock=lambda: 1709208000.0,
             strict_uris=strict_uris,
         )
         self.now = 0.0

@@ -280,7 +280,7 @@ def crowd(scene: Scene) -> dict[str, Session]:
     ],
 )
 def test_an_event_goes_to_those_for_whom_all_statements_of_the_lists_hold(
-    scene: Scene, publisher: Session, crowd: dict[str, Session], options: dict[str, list[str]], names: str
+    scene: Scene, publisher: Session, crowd: dict[str, Session], options: dict[str, Any], names: str
 ) -> None:
     effects = scene.publish(publisher, "com.topic", **options)
 

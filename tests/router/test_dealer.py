@@ -828,6 +828,14 @@ def test_an_invocation_that_cannot_be_delivered_fails_the_call(scene: Scene, cal
     assert_nothing_pending(caller, callee)
 
 
+def test_the_id_of_an_invocation_that_was_not_delivered_is_not_missing_in_the_sequence(
+    scene: Scene, caller: Session, callee: Session
+) -> None:
+    scene.realm.undeliverable(callee, invocation(scene.call(caller, "com.proc"), callee), TOO_LARGE, "too large")
+
+    assert invocation(scene.call(caller, "com.proc"), callee).request == 1
+
+
 def test_a_result_that_cannot_be_delivered_becomes_an_error(scene: Scene, caller: Session, callee: Session) -> None:
     request = invocation(scene.call(caller, "com.proc"), callee).request
     message = sent_one(scene.yield_(callee, request), caller)

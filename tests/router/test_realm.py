@@ -13,7 +13,6 @@ from tests.router.scene import EVERYTHING, Scene, sent_one
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
-from rocade.router.realm import ROUTER_ROLES
 from rocade.router.session import Session
 from rocade.wamp.ids import MAX_ID
 from rocade.wamp.messages import (
@@ -117,13 +116,6 @@ def test_ids_of_the_session_scope_wrap_to_1_after_the_largest(scene: Scene) -> N
     assert (session.last_request, session.next_invocation()) == (1, 1)
 
 
-def test_only_what_is_implemented_is_announced() -> None:
-    assert ROUTER_ROLES.broker is not None
-    assert ROUTER_ROLES.dealer is not None
-    assert "event_history" not in ROUTER_ROLES.broker.features
-    assert ROUTER_ROLES.dealer.features["call_canceling"] is True
-
-
 # --- Whatever sessions do -----------------------------------------------------------------------------
 
 PROCEDURES = ["com.a", "com.b", "com.c.x"]
@@ -140,8 +132,8 @@ class Sessions(RuleBasedStateMachine):
     calls = Bundle("calls")
     invocations = Bundle("invocations")
 
-    @initialize()
-    def two_realms(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.scenes = [Scene(random_below=lambda limit: limit - 1), Scene()]
         self.scene_of: dict[Session, Scene] = {}
         self.present: set[Session] = set()
@@ -155,8 +147,15 @@ class Sessions(RuleBasedStateMachine):
         self.unanswered: set[tuple[Session, int]] = set()
         self.timers: dict[Any, tuple[float, Scene]] = {}
         self.now = 0.0
-        # how delivery fails next time, if at all
+        # whether the next message with a payload cannot be delivered
         self.is_obstructed = False
+
+    @initialize(target=sessions)
+    def callees(self) -> Any:
+        callees = [self.enter(realm, features) for realm in (0, 1) for features in (None, EVERYTHING)]
+        for callee, procedure in zip(callees, ["com.a", "com.b"] * 2, strict=True):
+            self.send(callee, "register", procedure)
+        return multiple(*callees)
 
     def carry_out(self, scene: Scene, effects: list[Effect]) -> None:
         for effect in effects:
@@ -176,8 +175,6 @@ class Sessions(RuleBasedStateMachine):
         assert self.scene_of[receiver] is scene, "no effect goes to another realm"
         if self.is_obstructed and isinstance(message, Event | Invocation | Result):
             self.is_obstructed = False
-            if type(message) is Invocation:
-                self.latest[receiver] += 1
             self.carry_out(scene, scene.realm.undeliverable(receiver, message, "wamp.error.payload_size_exceeded", ""))
         elif type(message) is Invocation:
             self.latest[receiver] += 1
@@ -199,6 +196,9 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=sessions, realm=st.integers(0, 1), features=st.sampled_from([None, EVERYTHING]))
     def join(self, realm: int, features: dict[str, Any] | None) -> Session:
+        return self.enter(realm, features)
+
+    def enter(self, realm: int, features: dict[str, Any] | None) -> Session:
         scene = self.scenes[realm]
         session = scene.join(caller=features, callee=features)
         self.scene_of[session] = scene

@@ -40,7 +40,7 @@ def assert_aborted(client: Client, reason: str = VIOLATION, text: str = "") -> N
     abort = client.take()[-1]
     assert type(abort) is Abort, abort
     assert abort.reason == reason
-    assert text in abort.details.message
+    assert text in (abort.details.message or "")
     assert client.link.closed == ("", reason == VIOLATION)
     assert client.connection.session is None
 

@@ -49,6 +49,8 @@ def _of_type(hint: Any) -> st.SearchStrategy[Any]:
         return text
     if hint is bool:
         return st.booleans()
+    if hint is float:
+        return st.floats(-1e300, 1e300)
     if hint is int:
         return st.integers(0, 2**53)
     if issubclass(hint, enum.Enum):

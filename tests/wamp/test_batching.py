@@ -40,14 +40,17 @@ def test_an_empty_batch_is_refused(is_binary: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "is_binary"),
-    [(b"[1]\x1e[2]", False), (b"[1]", False), (b"\0\0\0\x01a\0\0", True), (b"\0\0\0\x01a\0\0\0\x02b", True)],
+    ("data", "is_binary", "whole"),
+    [
+        (b"[1]\x1e[2]", False, 1),
+        (b"[1]", False, 0),
+        (b"\0\0\0\x01a\0\0", True, 1),
+        (b"\0\0\0\x01a\0\0\0\x02b", True, 1),
+    ],
 )
-def test_what_is_whole_comes_before_the_complaint(data: bytes, is_binary: bool) -> None:
-    arrived = []
+def test_what_is_whole_comes_before_the_complaint(data: bytes, is_binary: bool, whole: int) -> None:
+    messages = unbatch(data, is_binary=is_binary)
 
-    with pytest.raises(ProtocolViolation):  # noqa: PT012  what comes before is the point
-        for message in unbatch(data, is_binary=is_binary):
-            arrived.append(message)
-
-    assert arrived == ([b"a"] if is_binary else [b"[1]"] if data.count(b"\x1e") else [])
+    assert [next(messages) for _ in range(whole)] == [b"a" if is_binary else b"[1]"] * whole
+    with pytest.raises(ProtocolViolation):
+        next(messages)

@@ -36,7 +36,8 @@ from rocade.wamp.messages import (
 from .strategies import MESSAGE_CLASSES, messages, plain
 
 every_serializer = pytest.mark.parametrize("serializer", SERIALIZERS.values(), ids=str)
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+
+WITH_PAYLOAD = [kind for kind in MESSAGE_CLASSES if "args" in kind.__struct_fields__]
 
 
 def encoded(serializer: AnySerializer, *array: Any) -> bytes:
@@ -124,8 +125,8 @@ def test_same_serializer_forwards_the_bytes_that_came(serializer: AnySerializer,
     assert forwarded.rstrip(b"]").endswith(kwargs)
 
 
-@given(messages())
-@quick
+@given(st.sampled_from(WITH_PAYLOAD).flatmap(messages))
+@settings(max_examples=60, deadline=None, derandomize=True)
 def test_forwarding_does_not_change_a_byte_of_the_payload(message: Message) -> None:
     for serializer in SERIALIZERS.values():
         data = serializer.encode(message)
@@ -140,8 +141,7 @@ def decode_or_refuse(serializer: AnySerializer, data: bytes) -> Message | None:
     """Decode; whatever is accepted must reach peers of every serializer in a form that they accept."""
     try:
         message = serializer.decode(data)
-    except InvalidMessage as refused:
-        assert str(refused)
+    except InvalidMessage:
         return None
     for target in SERIALIZERS.values():
         try:
@@ -155,7 +155,7 @@ def decode_or_refuse(serializer: AnySerializer, data: bytes) -> Message | None:
 
 @every_serializer
 def test_any_bytes_are_a_message_or_refused(serializer: AnySerializer) -> None:
-    @settings(max_examples=150, deadline=None, derandomize=True)
+    @settings(max_examples=80, deadline=None, derandomize=True)
     @given(st.binary(max_size=60))
     @example(b"")
     @example(b"\x93")
@@ -175,7 +175,7 @@ def test_any_payload_bytes_are_accepted_or_refused(serializer: AnySerializer) ->
     else:
         head = bytes((head[0] + 1,)) + head[1:] + serializer.encode_array((0,))[:1]
 
-    @settings(max_examples=250, deadline=None, derandomize=True)
+    @settings(max_examples=120, deadline=None, derandomize=True)
     @given(st.binary(max_size=24))
     def anything(data: bytes) -> None:
         decode_or_refuse(serializer, head + data + (b"]]" if serializer is JSON else b""))
@@ -191,7 +191,7 @@ def test_mutated_messages_are_accepted_or_refused(serializer: AnySerializer) -> 
             [b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b"\\ud83d", b"\\u0000", b"1e999", b"\xff"]
         )
 
-    @settings(max_examples=250, deadline=None, derandomize=True)
+    @settings(max_examples=120, deadline=None, derandomize=True)
     @given(messages(), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), pieces), min_size=1, max_size=3))
     def mutated(message: Message, changes: list[tuple[float, int, bytes]]) -> None:
         data = serializer.encode(message)

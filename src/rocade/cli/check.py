@@ -46,7 +46,15 @@ def _described_realm(realm: Realm) -> str:
 
 
 def _described_transport(transport: Transport) -> Iterator[str]:
-    yield f"listens on {transport.endpoint}"
+    from rocade.node.certificates import server_tls
+
+    yield f"listens on {transport.endpoint}" + (" over TLS" if transport.endpoint.tls else "")
+    tls = server_tls(transport.endpoint, "endpoint")
+    if tls is not None:
+        yield f"  {tls.certificate}"
+        problem = tls.problem()
+        if problem is not None:
+            yield f"  clients will refuse it: {problem}"
     rawsocket = transport.rawsocket_service
     if rawsocket:
         yield f"  RawSocket ({', '.join(rawsocket.serializers)})"
@@ -55,10 +63,12 @@ def _described_transport(transport: Transport) -> Iterator[str]:
 
 
 def _described_service(service: PathService) -> str:
-    from rocade.node.services import StaticService, WebSocketService
+    from rocade.node.services import LongPollService, StaticService, WebSocketService
 
     if isinstance(service, WebSocketService):
         return f"WebSocket ({', '.join(service.serializers)})"
+    if isinstance(service, LongPollService):
+        return f"long-poll ({', '.join(service.serializers)})"
     if isinstance(service, StaticService):
         return f"files of {service.root}"
     return "a JSON value"

@@ -162,17 +162,12 @@ class StreamLink(asyncio.BufferedProtocol):
         if not self._open:
             return
         self._unwanted = True
-        if self._held is None:
-            self._held = deque()
-            self._deliver = self._held.append
-            self._steer_reading()
+        self._hold()
 
     def resume_reading(self) -> None:
         """See `Link.resume_reading`."""
         self._unwanted = False
-        if self._held is not None and not self._draining:
-            self._draining = True
-            self._loop.call_soon(self._drain)
+        self._drain_soon()
 
     def abort(self) -> None:
         """See `Link.abort`."""
@@ -245,7 +240,7 @@ class StreamLink(asyncio.BufferedProtocol):
             self._broken()
             return
         if self._open and self._held is None:
-            self._deliver = self._receiver.message_received
+            self._deliver = self._way_in(self._receiver)
         if self._open:
             self._surroundings.heartbeat.watch(self)
 
@@ -314,6 +309,23 @@ class StreamLink(asyncio.BufferedProtocol):
         self._limit_closing()
         self._transport.close()
 
+    def _way_in(self, receiver: Receiver) -> Callable[[bytes], None]:
+        """What is called with each message while nothing has to wait."""
+        return receiver.message_received
+
+    def _hold(self) -> None:
+        """Keep what arrives from now on, and read no more."""
+        if self._held is None:
+            self._held = deque()
+            self._deliver = self._held.append
+            self._steer_reading()
+
+    def _drain_soon(self) -> None:
+        """Deliver what had to wait, in a later round of the loop."""
+        if self._held is not None and not self._draining:
+            self._draining = True
+            self._loop.call_soon(self._drain)
+
     def _handle_held(self, item: Any) -> None:
         """Deliver one thing that had to wait: a message, or what a subclass put among them."""
         assert self._receiver is not None
@@ -322,14 +334,14 @@ class StreamLink(asyncio.BufferedProtocol):
     def _drain(self) -> None:
         self._draining = False
         try:
-            while self._held and not self._unwanted and self._receiver is not None:
+            while self._held and not self._unwanted and not self._draining and self._receiver is not None:
                 self._handle_held(self._held.popleft())
         except Exception:
             logger.exception("%s: a message could not be handled", self)
             self._broken()
-        if self._held is not None and not self._unwanted and self._receiver is not None:
+        if self._held is not None and not self._unwanted and not self._draining and self._receiver is not None:
             self._held = None
-            self._deliver = self._receiver.message_received
+            self._deliver = self._way_in(self._receiver)
             self._steer_reading()
 
     def _steer_reading(self) -> None:

@@ -47,6 +47,8 @@ class Port:
     state: ServerState
     date: int = 0
     """Unix time of the `Date` header in `state`."""
+    is_stopped: bool = False
+    """Whether the listener has stopped, while TLS handshakes may still be going on."""
 
     def refresh_headers(self, config: Config) -> None:
         """Put the current time into the default headers, at most once a second."""
@@ -83,7 +85,10 @@ class SniffingProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn; also starts the deadline for the first request."""
         super().connection_made(transport)
-        self._expect_head()
+        if self.port.is_stopped:
+            transport.abort()
+        else:
+            self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See uvicorn."""

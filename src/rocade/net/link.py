@@ -20,18 +20,26 @@ class Wire:
     framed once per `Wire` and the same bytes go to each of them.
     """
 
-    __slots__ = ("frame", "name", "serializer")
+    __slots__ = ("frame", "name", "serializer", "unframe")
 
-    def __init__(self, name: str, serializer: Serializer, frame: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self,
+        name: str,
+        serializer: Serializer,
+        frame: Callable[[bytes], bytes],
+        unframe: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         """
         Args:
             name: for logs, such as "websocket.json".
             serializer: turns messages into bytes and back.
             frame: turns one serialized message into the bytes that go on the wire.
+            unframe: the way back, for what must travel on another kind of link instead.
         """
         self.name = name
         self.serializer = serializer
         self.frame = frame
+        self.unframe = unframe
 
     def __repr__(self) -> str:
         return f"<Wire {self.name}>"

@@ -58,9 +58,10 @@ class Listener:
             app: serves HTTP requests, may have a lifespan.
             websockets: HTTP path -> endpoint; looked at for each upgrade, so it may change.
             rawsocket: serves RawSocket connections.
-            tls: makes all connections TLS.
+            tls: makes all connections TLS; `rocade.net.tls.ServerTLS` has one whose certificate can be replaced.
             max_head_bytes: longest head of a request (431).
-            head_timeout: seconds for the head of a request, from the connection's first moment (408).
+            head_timeout: seconds for the head of a request, from the connection's first moment (408); and before
+                that, seconds for the TLS handshake.
             shutdown_timeout: seconds that connections have for an orderly end in `stop`, and the application for
                 its own.
             backlog: connections that may wait to be accepted.
@@ -75,6 +76,7 @@ class Listener:
         self._backlog = backlog
         self._state = ServerState()
         self._lifespan: Any = None
+        self._port: Port | None = None
         self._servers: list[asyncio.AbstractServer] = []
         self._files: list[SocketFile] = []
 
@@ -101,7 +103,7 @@ class Listener:
                 sock.close()
             raise RuntimeError("the HTTP application failed to start")
         loop = asyncio.get_running_loop()
-        port = Port(
+        self._port = port = Port(
             websockets=self._websockets,
             rawsocket=self._rawsocket,
             speaks_http=self._app is not None or self._rawsocket is None or bool(self._websockets),
@@ -117,11 +119,17 @@ class Listener:
     async def _serve(
         self, loop: asyncio.AbstractEventLoop, sock: socket.socket, factory: Callable[[], asyncio.Protocol]
     ) -> asyncio.AbstractServer:
+        options: dict[str, Any] = {"backlog": self._backlog}
+        if self._tls is not None:
+            # asyncio's own limits are 60 and 30 seconds, in which those who never say anything pile up.
+            options["ssl"] = self._tls
+            options["ssl_handshake_timeout"] = self._head_timeout
+            options["ssl_shutdown_timeout"] = self._shutdown_timeout
         if sock.family == getattr(socket, "AF_UNIX", None):
             self._files.append(SocketFile(sock.getsockname()))
-            return await loop.create_unix_server(factory, sock=sock, ssl=self._tls, backlog=self._backlog)
+            return await loop.create_unix_server(factory, sock=sock, **options)
         _tune(sock)
-        return await loop.create_server(factory, sock=sock, ssl=self._tls, backlog=self._backlog)
+        return await loop.create_server(factory, sock=sock, **options)
 
     def _configure(self) -> Config:
         config = Config(
@@ -150,6 +158,8 @@ class Listener:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        if self._port is not None:
+            self._port.is_stopped = True
         for file in self._files:
             file.remove()
         self._files.clear()

@@ -22,6 +22,8 @@ PONG = 0xA
 
 SUBPROTOCOL_PREFIX = "wamp.2."
 """What stands before the serializer's name in a WebSocket subprotocol."""
+BATCHED_SUFFIX = ".batched"
+"""What stands behind it where a WebSocket message is a batch of messages."""
 
 
 def websocket_frame(opcode: int, payload: bytes) -> bytes:
@@ -44,14 +46,26 @@ def binary_frame(payload: bytes) -> bytes:
     return websocket_frame(BINARY, payload)
 
 
+def websocket_payload(frame: bytes) -> bytes:
+    """What is in a frame made by `websocket_frame`."""
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
+
+
+def rawsocket_payload(frame: bytes) -> bytes:
+    """What is in a RawSocket frame made by `frame_message`."""
+    return frame[4:]  # behind a byte for the kind of frame and three for its length
+
+
 WEBSOCKET: dict[str, Wire] = {
-    name: Wire(f"websocket.{name}", serializer, binary_frame if serializer.is_binary else text_frame)
+    name: Wire(f"websocket.{name}", serializer, binary_frame if serializer.is_binary else text_frame, websocket_payload)
     for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel to WebSocket clients."""
 
 RAWSOCKET: dict[str, Wire] = {
-    name: Wire(f"rawsocket.{name}", serializer, frame_message) for name, serializer in SERIALIZERS.items()
+    name: Wire(f"rawsocket.{name}", serializer, frame_message, rawsocket_payload)
+    for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel on RawSocket connections."""
 
@@ -60,19 +74,25 @@ def _no_frame(payload: bytes) -> bytes:
     return payload
 
 
+PACKED_WEBSOCKET: dict[str, Wire] = {
+    name: Wire(f"websocket.{name}.packed", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
+}
+"""Serializer name -> how its messages travel to WebSocket clients that batch or compress: as they are, since the link
+itself makes frames of what it is to write."""
+
 LONG_POLL: dict[str, Wire] = {
     name: Wire(f"longpoll.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel in HTTP responses: as they are; a batch is made of those that wait."""
 
 
-def subprotocol(name: str) -> str:
-    """The WebSocket subprotocol of a serializer, such as "wamp.2.json"."""
-    return SUBPROTOCOL_PREFIX + name
+def subprotocols(name: str) -> tuple[str, str]:
+    """The WebSocket subprotocols of a serializer, such as "wamp.2.json" and "wamp.2.json.batched"."""
+    plain = SUBPROTOCOL_PREFIX + name
+    return plain, plain + BATCHED_SUFFIX
 
 
-def wire_of_subprotocol(subprotocol: str) -> Wire | None:
-    """The wire that a WebSocket subprotocol such as "wamp.2.json" stands for; None if it is not one of ours."""
-    if not subprotocol.startswith(SUBPROTOCOL_PREFIX):
-        return None
-    return WEBSOCKET.get(subprotocol.removeprefix(SUBPROTOCOL_PREFIX))
+def serializer_of_subprotocol(subprotocol: str) -> tuple[str, bool]:
+    """The serializer that one of `subprotocols` names, and whether its messages are batched."""
+    is_batched = subprotocol.endswith(BATCHED_SUFFIX)
+    return subprotocol.removeprefix(SUBPROTOCOL_PREFIX).removesuffix(BATCHED_SUFFIX), is_batched

@@ -13,7 +13,7 @@ from rocade.errors import ConfigurationError
 from rocade.node import configuration_file
 from rocade.node.realms import Allow, Permission, Realm, Role
 from rocade.node.rules import check, check_realm_name
-from rocade.node.services import RawSocketService, WebSocketService
+from rocade.node.services import RawSocketService, WebSocketOptions, WebSocketService
 from rocade.node.settings import Configuration, RouterWorker
 from rocade.node.shape import shaped
 from rocade.node.transports import TcpEndpoint, UniversalTransport, UnixEndpoint
@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 LATEST_VERSION: Literal[2] = 2
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""What clients on this machine call it."""
 
 
 class ConfigurationFileError(ConfigurationError):
@@ -112,10 +115,21 @@ def default_configuration(
         type="router",
         realms=(Realm(name=realm, roles=(Role(name="anonymous", permissions=(everything,)),)),),
         transports=tuple(
-            UniversalTransport(endpoint=endpoint, rawsocket=RawSocketService(), websocket={"/ws": WebSocketService()})
+            UniversalTransport(
+                endpoint=endpoint, rawsocket=RawSocketService(), websocket={"/ws": _default_websocket(endpoint)}
+            )
             for endpoint in endpoints
         ),
     )
     configuration = Configuration(version=LATEST_VERSION, workers=(worker,))
     check(configuration)
     return configuration
+
+
+def _default_websocket(endpoint: TcpEndpoint | UnixEndpoint) -> WebSocketService:
+    """A web page can point a name of its own at 127.0.0.1, so on loopback the names of loopback are expected."""
+    if isinstance(endpoint, UnixEndpoint) or not endpoint.loopback:
+        return WebSocketService()
+    interface = f"[{endpoint.interface}]" if ":" in endpoint.interface else endpoint.interface
+    hosts = dict.fromkeys((*LOOPBACK_HOSTS, interface))
+    return WebSocketService(options=WebSocketOptions(allowed_hosts=tuple(hosts)))

@@ -30,7 +30,7 @@ logger = logging.getLogger("rocade.node")
 
 
 def run(configuration: Configuration, *, insecure: bool = False, log_level: LogLevel = "info") -> int:
-    """Run a node until SIGINT or SIGTERM.
+    """Run a node until SIGINT or SIGTERM; SIGHUP makes it read its certificates again.
 
     Args:
         configuration: a checked configuration.
@@ -39,7 +39,7 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
     Returns:
         Exit code: 0 after an orderly end.
     Raises:
-        ConfigurationError: an address to listen on cannot be had.
+        ConfigurationError: an address to listen on or a certificate cannot be had.
     """
     configure_logging(log_level)
     worker = Worker(configuration.router)
@@ -56,6 +56,7 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
 async def _serve(worker: Worker) -> None:
     stopping = asyncio.Event()
     _on_signals(stopping.set)
+    _on_hangup(lambda: None if stopping.is_set() else worker.reload_certificates(), stopping.set)
     await worker.start()
     _log_start(worker)
     _tame_garbage_collection()
@@ -98,6 +99,30 @@ def _on_signals(stop: Callable[[], object]) -> None:
             loop.add_signal_handler(number, stop)
         except NotImplementedError:  # Windows
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+
+
+def _on_hangup(reload: Callable[[], object], stop: Callable[[], object]) -> None:
+    """Call `reload` on SIGHUP, unless it says what it said first: that the terminal is gone."""
+    if sys.platform == "win32":
+        return
+    # Whoever starts a node by nohup wants it to survive the terminal.
+    dies_with_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+    def hang_up() -> None:
+        if dies_with_terminal and not _has_terminal():
+            stop()
+        else:
+            reload()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rocade.errors import ConfigurationError
+from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
 from rocade.node.realms import Permission, Realm, Role
 from rocade.node.services import PathService, StaticService, WampService, WebSocketService
@@ -133,6 +134,7 @@ def _check_endpoint(endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
         raise ConfigurationError(
             f"{path}.version", f"{endpoint.version} does not fit the interface {endpoint.interface!r}"
         )
+    server_tls(endpoint, path)  # loading the files is the check
 
 
 def _services_with_paths(transport: Transport, path: str) -> Iterable[tuple[str, PathService | WampService]]:

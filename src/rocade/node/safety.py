@@ -13,11 +13,12 @@ def problems(configuration: Configuration) -> list[str]:
     """What makes a configuration dangerous, in plain words; empty if nothing does.
 
     Dangerous is a port that other machines can reach, where clients that nobody knows get a role that may do
-    everything.
+    everything. Nobody who has to show a certificate is unknown.
     """
     found = []
     for transport in configuration.router.transports:
-        if transport.endpoint.loopback:
+        tls = transport.endpoint.tls
+        if transport.endpoint.loopback or (tls is not None and tls.asks_for_certificates == "required"):
             continue
         for realm, role in sorted(
             {pair for service in wamp_services(transport) for pair in _open(configuration, service)}

@@ -15,6 +15,8 @@ __all__ = [
     "Auth",
     "JsonOptions",
     "JsonService",
+    "LongPollOptions",
+    "LongPollService",
     "PathService",
     "RawSocketOptions",
     "RawSocketService",
@@ -139,6 +141,14 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
         bool,
         Meta(description="Whether pages without an origin (local files, sandboxed frames) may connect."),
     ] = False
+    allowed_hosts: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Host names by which clients may reach this server, with or without a port; `*` stands for any "
+            "text. Left out: any, except without a configuration file, where it is this machine's loopback names. "
+            "Rocade's own addition."
+        ),
+    ] = None
     open_handshake_timeout: Annotated[
         Milliseconds,
         Meta(
@@ -280,6 +290,69 @@ class RawSocketService(WampService, kw_only=True, frozen=True, tag="rawsocket"):
         return 1 << (limit.bit_length() - 1)
 
 
+class LongPollOptions(Section, kw_only=True, frozen=True):
+    """How long-poll connections behave. Durations are seconds, as in Crossbar."""
+
+    refused: ClassVar = {
+        "debug_transport_id": "a fixed transport id would let everybody into the session",
+    }
+
+    request_timeout: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="How long a request for messages waits until it is answered without any. Clients must wait "
+            "longer. Never unlimited: a client that has vanished would not be noticed.",
+        ),
+    ] = 10
+    session_timeout: Annotated[
+        int,
+        Meta(ge=1, description="How long a client may go without any request until it is gone. Never unlimited."),
+    ] = 30
+    queue_limit_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Bytes that may wait for a client; with more it is disconnected. 0: 64 MiB. Crossbar's "
+            "default is 131072, which it does not enforce.",
+        ),
+    ] = MAX_MESSAGE_BYTES
+    queue_limit_messages: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Messages that may wait for a client; with more it is disconnected. 0: any number. Crossbar's "
+            "default is 100, which it does not enforce.",
+        ),
+    ] = 10_000
+    max_message_size: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=CEILING_BYTES,
+            description="Largest message, or batch of messages, accepted from a client, in bytes. Rocade's own "
+            "addition, as are the two below.",
+        ),
+    ] = MAX_MESSAGE_BYTES
+    allowed_origins: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Origins of web pages that may connect, as for WebSocket. Crossbar lets every page connect."),
+    ] = None
+    allow_null_origin: Annotated[
+        bool,
+        Meta(description="Whether pages without an origin (local files, sandboxed frames) may connect."),
+    ] = False
+    debug: Annotated[bool, fixed(False, "debug output per transport is not supported yet", "Logs every message.")] = (
+        False
+    )
+
+
+class LongPollService(WampService, kw_only=True, frozen=True, tag="longpoll"):
+    """WAMP over plain HTTP requests, for clients without WebSocket."""
+
+    options: Annotated[LongPollOptions, Meta(description="How connections behave.")] = LongPollOptions()
+
+
 class StaticOptions(Section, kw_only=True, frozen=True):
     """How files are served."""
 
@@ -350,7 +423,7 @@ class JsonService(Service, kw_only=True, frozen=True, tag="json"):
 
 
 PathService = Annotated[
-    WebSocketService | StaticService | JsonService,
+    WebSocketService | LongPollService | StaticService | JsonService,
     Meta(
         extra={
             "refused": not_yet(
@@ -359,7 +432,6 @@ PathService = Annotated[
                 "caller",
                 "catalog",
                 "cgi",
-                "longpoll",
                 "nodeinfo",
                 "none",
                 "pairme",

@@ -7,10 +7,11 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from rocade.node.section import FilePath, Identifier, Section, fixed, not_yet
+from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
 from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
 
 __all__ = [
+    "TLS",
     "Endpoint",
     "RawSocketTransport",
     "TcpEndpoint",
@@ -26,8 +27,46 @@ __all__ = [
 ]
 
 
+class TLS(Section, kw_only=True, frozen=True):
+    """Certificates of an endpoint. All files are PEM; they are read again on SIGHUP."""
+
+    certificate: Annotated[
+        FilePath,
+        Meta(description="The server's certificate. The rest of its chain may follow in the same file."),
+    ]
+    key: Annotated[FilePath, Meta(description="The certificate's private key, without a passphrase.")]
+    chain_certificates: Annotated[
+        tuple[FilePath, ...],
+        Meta(description="The rest of the certificate's chain, where it is in files of its own."),
+    ] = ()
+    ca_certificates: Annotated[
+        Annotated[tuple[FilePath, ...], Meta(min_length=1)] | None,
+        Meta(description="Authorities whose certificates clients must show. Left out: clients are not asked."),
+    ] = None
+    client_certificates: Annotated[
+        Literal["optional", "required"] | None,
+        Meta(description='Whether clients must have a certificate. Left out: "required" with `ca_certificates`.'),
+    ] = None
+    minimum_version: Annotated[Literal["1.2", "1.3"], Meta(description="The oldest version of TLS spoken.")] = "1.2"
+    ciphers: Annotated[
+        Text | None,
+        Meta(description="Ciphers up to TLS 1.2, in OpenSSL's notation. Left out: those that Python finds safe."),
+    ] = None
+    dhparam: Annotated[
+        FilePath | None,
+        Meta(description="Parameters for DHE ciphers. Left out: only ECDHE, which all clients of today speak."),
+    ] = None
+
+    @property
+    def asks_for_certificates(self) -> Literal["optional", "required"] | None:
+        """Whether clients need a certificate; None if they are not asked for one."""
+        return self.client_certificates or ("required" if self.ca_certificates else None)
+
+
 class Endpoint(Section, kw_only=True, frozen=True, tag_field="type"):
     """Where a transport listens."""
+
+    tls: Annotated[TLS | None, Meta(description="Certificates, which make all connections TLS. Left out: none.")] = None
 
     backlog: Annotated[
         int,
@@ -40,7 +79,6 @@ class TcpEndpoint(Endpoint, kw_only=True, frozen=True, tag="tcp"):
 
     refused: ClassVar = {
         "portrange": "port ranges are not supported yet",
-        "tls": "TLS is not supported yet",
         "user_timeout": "TCP user timeouts are not supported yet",
         "max_connections": "a limit of connections is not supported yet",
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
+import sys
 from collections.abc import Callable
 
 from starlette.types import ASGIApp
@@ -13,11 +15,14 @@ from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix, describe
+from rocade.net.tls import ServerTLS
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
+from rocade.node.certificates import server_tls
 from rocade.router.permissions import Permission, Role
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.gateway import Gateway
+from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.wamp.messages import Match
 
 __all__ = ["Worker"]
@@ -30,6 +35,8 @@ GOODBYE_SECONDS = 1.0
 
 SHUTDOWN_SECONDS = 1.5
 """How long connections then have to close."""
+
+logger = logging.getLogger("rocade.node")
 
 
 class Worker:
@@ -54,22 +61,28 @@ class Worker:
                 strict_uris=realm.options.uri_check == "strict",
                 sequential_requests=realm.options.request_ids == "sequential",
             )
+        self._tls: list[ServerTLS | None] = []
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
 
     def bind(self) -> None:
-        """Take the addresses of all transports, without accepting anybody yet.
+        """Load the certificates and take the addresses of all transports, without accepting anybody yet.
 
         Raises:
-            ConfigurationError: an address cannot be had; the text says which and why.
+            ConfigurationError: a certificate or an address cannot be had; the text says which and why.
         """
-        for position, transport in enumerate(self.configuration.transports):
+        endpoints = [transport.endpoint for transport in self.configuration.transports]
+        self._tls = [server_tls(endpoint, _endpoint_path(position)) for position, endpoint in enumerate(endpoints)]
+        for tls in self._tls:
+            if tls is not None:
+                _warn(tls)
+        for position, endpoint in enumerate(endpoints):
             try:
-                self._sockets.append(_bind(transport.endpoint))
+                self._sockets.append(_bind(endpoint))
             except OSError as error:
                 self.close_sockets()
-                path = f"workers[0].transports[{position}].endpoint"
-                raise ConfigurationError(path, f"cannot listen on {transport.endpoint}: {_reason(error)}") from None
+                message = f"cannot listen on {endpoint}: {_reason(error)}"
+                raise ConfigurationError(_endpoint_path(position), message) from None
 
     def close_sockets(self) -> None:
         """Give up the addresses."""
@@ -79,8 +92,8 @@ class Worker:
 
     async def start(self) -> None:
         """Accept clients on all bound addresses."""
-        for transport, listening in zip(self.configuration.transports, self._sockets, strict=True):
-            listener = self._listener(transport)
+        for transport, tls, listening in zip(self.configuration.transports, self._tls, self._sockets, strict=True):
+            listener = self._listener(transport, tls)
             await listener.start(listening)
             self._listeners.append(listener)
 
@@ -92,21 +105,45 @@ class Worker:
         self._listeners.clear()
         self._sockets.clear()
 
+    def reload_certificates(self) -> None:
+        """Read the files of all TLS listeners again, for connections that come from now on; open ones stay.
+
+        The log says for each listener what it has now. One whose new files are no good keeps what it had.
+        """
+        reloaded = 0
+        for position, (tls, listening) in enumerate(zip(self._tls, self._sockets, strict=True)):
+            if tls is None:
+                continue
+            reloaded += 1
+            try:
+                tls.reload()
+            except ConfigurationError as error:
+                path = f"{_endpoint_path(position)}.tls.{error.path}"
+                logger.error("%s: %s; %s keeps the %s", path, error.message, describe(listening), tls.certificate)
+            else:
+                logger.info("%s has reloaded its files: %s", describe(listening), tls.certificate)
+                _warn(tls)
+        if not reloaded:
+            logger.info("no certificates to reload: no transport has TLS")
+
     def describe(self) -> list[str]:
         """What listens where and leads where, one plain line for each way in."""
         lines = []
-        for transport, listening in zip(self.configuration.transports, self._sockets, strict=True):
+        for transport, tls, listening in zip(self.configuration.transports, self._tls, self._sockets, strict=True):
             address = describe(listening)
+            is_secure = tls is not None
             for path, service in transport.services.items():
-                lines.append(_service_line(address, path, service))
+                lines.append(_service_line(address, path, service, is_secure))
             if transport.rawsocket_service is not None:
                 names = ", ".join(transport.rawsocket_service.serializers)
-                lines.append(f"RawSocket on {_url('tcp', address, '')} ({names})")
+                lines.append(f"RawSocket on {_url('tcp', address, '', is_secure)} ({names})")
+            if tls is not None:
+                lines.append(f"TLS on {address}: {tls.certificate}{_clients(transport.endpoint)}")
         return lines
 
     # --- parts ------------------------------------------------------------------------------------
 
-    def _listener(self, transport: transports.Transport) -> Listener:
+    def _listener(self, transport: transports.Transport, tls: ServerTLS | None) -> Listener:
         from rocade.serve.web.site import build_site
 
         websockets: dict[str, WebSocketEndpoint] = {}
@@ -114,6 +151,8 @@ class Worker:
         for path, service in transport.services.items():
             if isinstance(service, services.WebSocketService):
                 websockets[path] = self._websocket(service)
+            elif isinstance(service, services.LongPollService):
+                applications[path] = self._long_poll(service)
             else:
                 applications[path] = _application(service)
         rawsocket = transport.rawsocket_service
@@ -121,6 +160,7 @@ class Worker:
             build_site(applications) if applications else None,
             websockets=websockets,
             rawsocket=None if rawsocket is None else self._rawsocket(rawsocket),
+            tls=None if tls is None else tls.context,
             head_timeout=_head_timeout(transport),
             shutdown_timeout=SHUTDOWN_SECONDS,
         )
@@ -136,7 +176,26 @@ class Worker:
                 close_timeout=options.closing_timeout,
                 allowed_origins=options.allowed_origins,
                 allow_null_origin=options.allow_null_origin,
+                allowed_hosts=options.allowed_hosts,
                 require_subprotocol=options.require_websocket_subprotocol,
+            ),
+            self._entrance(service),
+        )
+
+    def _long_poll(self, service: services.LongPollService) -> ASGIApp:
+        from rocade.serve.web.longpoll import LongPoll, LongPollOptions
+
+        options = service.options
+        return LongPoll(
+            LongPollOptions(
+                serializers=service.serializers,
+                request_timeout=options.request_timeout,
+                session_timeout=options.session_timeout,
+                max_message_bytes=options.max_message_size,
+                max_queue_bytes=options.queue_limit_bytes or DEFAULT_MAX_OUTBOX_BYTES,
+                max_queue_messages=options.queue_limit_messages or sys.maxsize,
+                allowed_origins=options.allowed_origins,
+                allow_null_origin=options.allow_null_origin,
             ),
             self._entrance(service),
         )
@@ -225,14 +284,36 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _service_line(address: str, path: str, service: services.Service) -> str:
+def _service_line(address: str, path: str, service: services.Service, is_secure: bool) -> str:
     if isinstance(service, services.WebSocketService):
-        return f"WebSocket on {_url('ws', address, path)} ({', '.join(service.serializers)})"
+        return f"WebSocket on {_url('ws', address, path, is_secure)} ({', '.join(service.serializers)})"
+    if isinstance(service, services.LongPollService):
+        return f"long-poll on {_url('http', address, path, is_secure)} ({', '.join(service.serializers)})"
     what = "files" if isinstance(service, services.StaticService) else "a JSON value"
-    return f"{what} on {_url('http', address, path)}"
+    return f"{what} on {_url('http', address, path, is_secure)}"
 
 
-def _url(scheme: str, address: str, path: str) -> str:
+def _url(scheme: str, address: str, path: str, is_secure: bool) -> str:
+    """Where clients connect; "tls" is what Node.js, nginx and others call plain TCP inside TLS."""
     if address.startswith("unix:"):
-        return address + (f" at {path}" if path else "")
+        return address + (f" at {path}" if path else "") + (" over TLS" if is_secure else "")
+    if is_secure:
+        scheme = {"http": "https", "tcp": "tls", "ws": "wss"}[scheme]
     return f"{scheme}://{address}{path}"
+
+
+def _endpoint_path(position: int) -> str:
+    """Where in the configuration the endpoint of a transport stands."""
+    return f"workers[0].transports[{position}].endpoint"
+
+
+def _clients(endpoint: transports.Endpoint) -> str:
+    """What the endpoint wants to see of its clients."""
+    wanted = None if endpoint.tls is None else endpoint.tls.asks_for_certificates
+    return "" if wanted is None else f"; certificates of clients are {wanted}"
+
+
+def _warn(tls: ServerTLS) -> None:
+    problem = tls.problem()
+    if problem is not None:
+        logger.warning("%s, so clients will refuse it", problem)

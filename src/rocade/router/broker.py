@@ -7,6 +7,8 @@ from collections.abc import Callable
 from rocade.errors import ApplicationError
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import has_lists, receivers
+from rocade.router.meta_events import Announcer, Lifecycle
+from rocade.router.meta_subscriptions import subscription_details
 from rocade.router.patterns import PatternIndex
 from rocade.router.session import Session
 from rocade.wamp.ids import RouterIds
@@ -21,6 +23,7 @@ from rocade.wamp.messages import (
     Subscribed,
     Unsubscribe,
     Unsubscribed,
+    UnsubscribedDetails,
 )
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
@@ -36,31 +39,43 @@ class Subscription:
         id: router-scope id, the same for all its subscribers.
         uri: the topic or pattern.
         match: how `uri` is compared with topics.
+        created: when the first of them did, in seconds since 1970.
         subscribers: its sessions in the order in which they subscribed (a dict used as an ordered set).
     """
 
-    __slots__ = ("id", "match", "subscribers", "uri")
+    __slots__ = ("created", "id", "match", "subscribers", "uri")
 
-    def __init__(self, id: int, uri: str, match: Match) -> None:
+    def __init__(self, id: int, uri: str, match: Match, created: float) -> None:
         self.id = id
         self.uri = uri
         self.match = match
+        self.created = created
         self.subscribers: dict[Session, None] = {}
 
 
 class Broker:
-    """The publish/subscribe half of a realm."""
+    """The publish/subscribe half of a realm.
 
-    def __init__(self, random_id: Callable[[], int], *, strict_uris: bool = False) -> None:
+    Attributes:
+        announcer: publishes meta events.
+    """
+
+    def __init__(
+        self, random_id: Callable[[], int], wall_clock: Callable[[], float], *, strict_uris: bool = False
+    ) -> None:
         """
         Args:
             random_id: draws global-scope ids (1 to 2^53, uniformly).
+            wall_clock: the time of day, in seconds since 1970.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
         """
         self._random_id = random_id
         self._strict = strict_uris
         self._ids = RouterIds()
+        self._wall_clock = wall_clock
         self._index: PatternIndex[Subscription] = PatternIndex()
+        self.announcer = Announcer(self._index, random_id)
+        self._events = Lifecycle(self.announcer, "subscription", "subscribe", subscription_details)
         # subscription id -> subscription
         self.subscriptions: dict[int, Subscription] = {}
 
@@ -128,20 +143,26 @@ class Broker:
             session: the subscriber.
             message: [SUBSCRIBE, Request|id, Options|dict, Topic|uri].
         Returns:
-            SUBSCRIBED.
+            SUBSCRIBED, then meta events.
         Raises:
             ApplicationError: wamp.error.invalid_uri.
         """
         topic, match = message.topic, message.options.match or Match.EXACT
         subscription = self._index.get(topic, match)
+        is_new = subscription is None
         if subscription is None:
             self._check(topic, match)
-            subscription = Subscription(self._ids.next(self.subscriptions), topic, match)
+            subscription = Subscription(self._ids.next(self.subscriptions), topic, match, self._wall_clock())
             self._index.add(topic, match, subscription)
             self.subscriptions[subscription.id] = subscription
-        subscription.subscribers[session] = None
-        session.subscriptions[subscription.id] = subscription
-        return [Deliver(Subscribed(message.request, subscription.id), (session,))]
+            if match is not Match.EXACT:
+                self.announcer.patterns_changed()
+        effects: list[Effect] = [Deliver(Subscribed(message.request, subscription.id), (session,))]
+        if session not in subscription.subscribers:
+            subscription.subscribers[session] = None
+            session.subscriptions[subscription.id] = subscription
+            effects.extend(self._events.attached(session, subscription, is_new=is_new))
+        return effects
 
     def unsubscribe(self, session: Session, message: Unsubscribe) -> list[Effect]:
         """End one of a session's subscriptions.
@@ -150,7 +171,7 @@ class Broker:
             session: the subscriber.
             message: [UNSUBSCRIBE, Request|id, SUBSCRIBED.Subscription|id].
         Returns:
-            UNSUBSCRIBED.
+            UNSUBSCRIBED, then meta events.
         Raises:
             ApplicationError: wamp.error.no_such_subscription: the session has no subscription of that id.
         """
@@ -159,21 +180,80 @@ class Broker:
             raise ApplicationError(
                 "wamp.error.no_such_subscription", f"no subscription {message.subscription} in this session"
             )
-        self._remove(session, subscription)
-        return [Deliver(Unsubscribed(message.request), (session,))]
+        was_last = self._remove(session, subscription)
+        events = self._events.detached(session, subscription, was_last=was_last)
+        return [Deliver(Unsubscribed(message.request), (session,)), *events]
 
-    def leave(self, session: Session) -> list[Effect]:
-        """End all subscriptions of a session that is gone."""
-        for subscription in session.subscriptions.values():
-            self._remove(session, subscription)
-        session.subscriptions.clear()
-        return []
+    def revoke(self, session: Session, subscription: Subscription, reason: str | None) -> list[Effect]:
+        """End a session's subscription without its doing.
 
-    def _remove(self, session: Session, subscription: Subscription) -> None:
+        Args:
+            session: a subscriber.
+            subscription: what it is subscribed to.
+            reason: told to the subscriber.
+        Returns:
+            UNSUBSCRIBED with request id 0, if the client knows what that means ("the Broker MUST NOT send an
+            UNSUBSCRIBED message" otherwise); then meta events.
+
+        Spec: advanced/pubsub_subscription_revocation.md
+        """
+        del session.subscriptions[subscription.id]
+        was_last = self._remove(session, subscription)
+        effects: list[Effect] = []
+        if session.subscriber_takes_revocations:
+            details = UnsubscribedDetails(subscription=subscription.id, reason=reason)
+            effects.append(Deliver(Unsubscribed(0, details), (session,)))
+        effects.extend(self._events.detached(session, subscription, was_last=was_last))
+        return effects
+
+    def leave(self, *sessions: Session) -> list[Effect]:
+        """End all subscriptions of sessions that are gone.
+
+        Returns:
+            Meta events. None of the sessions that are gone gets any.
+        """
+        ended = [
+            (session, subscription, self._remove(session, subscription))
+            for session in sessions
+            for subscription in session.subscriptions.values()
+        ]
+        effects: list[Effect] = []
+        for session, subscription, was_last in ended:
+            session.subscriptions.clear()
+            effects.extend(self._events.detached(session, subscription, was_last=was_last))
+        return effects
+
+    def _remove(self, session: Session, subscription: Subscription) -> bool:
+        """Take a session off a subscription; whether the subscription is gone with it."""
         subscription.subscribers.pop(session, None)
-        if not subscription.subscribers:
-            self._index.remove(subscription.uri, subscription.match)
-            del self.subscriptions[subscription.id]
+        if subscription.subscribers:
+            return False
+        self._index.remove(subscription.uri, subscription.match)
+        del self.subscriptions[subscription.id]
+        if subscription.match is not Match.EXACT:
+            self.announcer.patterns_changed()
+        return True
+
+    # --- what there is ----------------------------------------------------------------------------
+
+    def lookup(self, topic: str, match: Match) -> Subscription | None:
+        """The subscription to exactly this topic or pattern."""
+        return self._index.get(topic, match)
+
+    def matching(self, topic: str) -> list[Subscription]:
+        """All subscriptions that an event on this topic is for."""
+        return self._index.matching(topic)
+
+    def check_topic(self, topic: str) -> None:
+        """Make sure that clients may publish to a topic, as far as its name is concerned.
+
+        Raises:
+            ApplicationError: wamp.error.invalid_uri.
+        """
+        if not is_uri(topic, strict=self._strict):
+            raise ApplicationError("wamp.error.invalid_uri", f"not a valid topic: {shown(topic)}")
+        if is_reserved(topic):
+            raise ApplicationError("wamp.error.invalid_uri", f"topics below 'wamp.' are reserved: {shown(topic)}")
 
     def _check(self, topic: str, match: Match) -> None:
         valid = is_uri if match is Match.EXACT else is_pattern

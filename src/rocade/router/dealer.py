@@ -8,6 +8,8 @@ from msgspec import Raw
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.meta_events import Announcer, Lifecycle
+from rocade.router.meta_registrations import registration_details
 from rocade.router.patterns import PatternIndex
 from rocade.router.session import Session
 from rocade.wamp.codec import Serializer
@@ -30,6 +32,7 @@ from rocade.wamp.messages import (
     ResultDetails,
     Unregister,
     Unregistered,
+    UnregisteredDetails,
     Yield,
 )
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
@@ -53,18 +56,31 @@ class Registration:
         uri: the procedure or pattern.
         match: how `uri` is compared with procedures.
         invoke: which of the callees gets a call.
+        created: when the first of them registered, in seconds since 1970.
         callees: its sessions in the order in which they registered.
         turn: whose turn it is under `Invoke.ROUNDROBIN`, an index into `callees`.
         is_plain: neither a pattern nor with callees that want to know the caller: invocations need no details.
     """
 
-    __slots__ = ("callees", "disclosed_to", "forward_timeout_to", "id", "invoke", "is_plain", "match", "turn", "uri")
+    __slots__ = (
+        "callees",
+        "created",
+        "disclosed_to",
+        "forward_timeout_to",
+        "id",
+        "invoke",
+        "is_plain",
+        "match",
+        "turn",
+        "uri",
+    )
 
-    def __init__(self, id: int, uri: str, match: Match, invoke: Invoke) -> None:
+    def __init__(self, id: int, uri: str, match: Match, invoke: Invoke, created: float) -> None:
         self.id = id
         self.uri = uri
         self.match = match
         self.invoke = invoke
+        self.created = created
         self.callees: list[Session] = []
         self.turn = 0
         self.is_plain = match is Match.EXACT
@@ -106,13 +122,24 @@ class PendingCall:
 class Dealer:
     """The remote-procedure-call half of a realm."""
 
-    def __init__(self, random_below: Callable[[int], int], *, strict_uris: bool = False) -> None:
+    def __init__(
+        self,
+        random_below: Callable[[int], int],
+        wall_clock: Callable[[], float],
+        announcer: Announcer,
+        *,
+        strict_uris: bool = False,
+    ) -> None:
         """
         Args:
             random_below: draws an integer from 0 to n - 1, for `Invoke.RANDOM`.
+            wall_clock: the time of day, in seconds since 1970.
+            announcer: publishes meta events.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
         """
         self._random_below = random_below
+        self._wall_clock = wall_clock
+        self._events = Lifecycle(announcer, "registration", "register", registration_details)
         self._strict = strict_uris
         self._ids = RouterIds()
         self._index: PatternIndex[Registration] = PatternIndex()
@@ -313,6 +340,9 @@ class Dealer:
         """
         if isinstance(message, Invocation):
             pending = receiver.invocations.pop(message.request, None)
+            if receiver.last_invocation == message.request:
+                # "IDs in the session scope MUST be incremented by 1": the callee has never seen this one.
+                receiver.last_invocation -= 1
             return self._fail(pending, uri, text) if pending is not None else []
         if isinstance(message, Error):
             if message.args == []:
@@ -366,7 +396,7 @@ class Dealer:
             session: the callee.
             message: [REGISTER, Request|id, Options|dict, Procedure|uri].
         Returns:
-            REGISTERED.
+            REGISTERED, then meta events.
         Raises:
             ApplicationError: wamp.error.procedure_already_exists, wamp.error.invalid_uri.
 
@@ -375,9 +405,11 @@ class Dealer:
         procedure, options = message.procedure, message.options
         match, invoke = options.match or Match.EXACT, options.invoke or Invoke.SINGLE
         registration = self._index.get(procedure, match)
+        is_new = registration is None
         if registration is None:
             self._check(procedure, match)
-            registration = Registration(self._ids.next(self.registrations), procedure, match, invoke)
+            id = self._ids.next(self.registrations)
+            registration = Registration(id, procedure, match, invoke, self._wall_clock())
             self._index.add(procedure, match, registration)
             self.registrations[registration.id] = registration
         else:
@@ -389,7 +421,8 @@ class Dealer:
             registration.is_plain = False
         if options.forward_timeout:
             registration.forward_timeout_to.add(session)
-        return [Deliver(Registered(message.request, registration.id), (session,))]
+        events = self._events.attached(session, registration, is_new=is_new)
+        return [Deliver(Registered(message.request, registration.id), (session,)), *events]
 
     def unregister(self, session: Session, message: Unregister) -> list[Effect]:
         """End one of a session's registrations. Invocations under way are still answered.
@@ -398,7 +431,7 @@ class Dealer:
             session: the callee.
             message: [UNREGISTER, Request|id, REGISTERED.Registration|id].
         Returns:
-            UNREGISTERED.
+            UNREGISTERED, then meta events.
         Raises:
             ApplicationError: wamp.error.no_such_registration: the session has no registration of that id.
         """
@@ -407,17 +440,40 @@ class Dealer:
             raise ApplicationError(
                 "wamp.error.no_such_registration", f"no registration {message.registration} in this session"
             )
-        self._remove(session, registration)
-        return [Deliver(Unregistered(message.request), (session,))]
+        was_last = self._remove(session, registration)
+        events = self._events.detached(session, registration, was_last=was_last)
+        return [Deliver(Unregistered(message.request), (session,)), *events]
+
+    def revoke(self, session: Session, registration: Registration, reason: str | None) -> list[Effect]:
+        """End a session's registration without its doing. Invocations under way are still answered.
+
+        Args:
+            session: a callee.
+            registration: what it has registered.
+            reason: told to the callee.
+        Returns:
+            UNREGISTERED with request id 0, if the client knows what that means ("the Dealer MUST NOT send an
+            UNREGISTERED message" otherwise); then meta events.
+
+        Spec: advanced/rpc_registration_revocation.md
+        """
+        del session.registrations[registration.id]
+        was_last = self._remove(session, registration)
+        effects: list[Effect] = []
+        if session.callee_takes_revocations:
+            details = UnregisteredDetails(registration=registration.id, reason=reason)
+            effects.append(Deliver(Unregistered(0, details), (session,)))
+        effects.extend(self._events.detached(session, registration, was_last=was_last))
+        return effects
 
     def leave(self, session: Session) -> list[Effect]:
         """End what a session that is gone had under way, as callee and as caller.
 
         Returns:
-            ERROR wamp.error.canceled to every caller that waits for it; INTERRUPT to callees that work for it.
+            ERROR wamp.error.canceled to every caller that waits for it; INTERRUPT to callees that work for it; meta
+            events.
         """
-        for registration in session.registrations.values():
-            self._remove(session, registration)
+        ended = [(it, self._remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()
         effects: list[Effect] = []
         for pending in session.calls.values():
@@ -430,18 +486,33 @@ class Dealer:
         for pending in session.invocations.values():
             effects.extend(self._fail(pending, "wamp.error.canceled", "the callee is gone"))
         session.invocations.clear()
+        for registration, was_last in ended:
+            effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
 
-    def _remove(self, session: Session, registration: Registration) -> None:
+    # --- what there is ----------------------------------------------------------------------------
+
+    def lookup(self, procedure: str, match: Match) -> Registration | None:
+        """The registration of exactly this procedure or pattern."""
+        return self._index.get(procedure, match)
+
+    def best_match(self, procedure: str) -> Registration | None:
+        """The registration that gets the calls of this procedure; the protocol's own go to nobody's."""
+        return None if is_reserved(procedure) else self._index.best(procedure)
+
+    def _remove(self, session: Session, registration: Registration) -> bool:
+        """Take a session off a registration; whether the registration is gone with it."""
         position = registration.callees.index(session)
         del registration.callees[position]
         if position < registration.turn:
             registration.turn -= 1
         registration.disclosed_to.discard(session)
         registration.forward_timeout_to.discard(session)
-        if not registration.callees:
-            self._index.remove(registration.uri, registration.match)
-            del self.registrations[registration.id]
+        if registration.callees:
+            return False
+        self._index.remove(registration.uri, registration.match)
+        del self.registrations[registration.id]
+        return True
 
     def _check(self, procedure: str, match: Match) -> None:
         valid = is_uri if match is Match.EXACT else is_pattern

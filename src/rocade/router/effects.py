@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from rocade.router.dealer import PendingCall
     from rocade.router.session import Session
 
+    Ended = Session
     Receivers = Collection[Session]
     Pending = PendingCall
 else:
+    Ended = Any
     Receivers = Any
     Pending = Any
 
-__all__ = ["CancelWake", "Deliver", "Effect", "WakeAt"]
+__all__ = ["CancelWake", "Deliver", "Effect", "EndSession", "WakeAt"]
 
 
 class Deliver(Struct, gc=False):
@@ -50,4 +52,18 @@ class CancelWake(Struct, gc=False):
     pending: Pending
 
 
-Effect = Deliver | WakeAt | CancelWake
+class EndSession(Struct, gc=False):
+    """Say GOODBYE to a session that was killed. The realm has let it go already; nothing is delivered to it any more.
+
+    Attributes:
+        session: which session.
+        reason: GOODBYE.Reason.
+        message: GOODBYE.Details.message.
+    """
+
+    session: Ended
+    reason: str
+    message: str | None = None
+
+
+Effect = Deliver | WakeAt | CancelWake | EndSession

@@ -20,6 +20,19 @@ from rocade.wamp.messages import Match
 
 __all__ = ["DENIED", "Action", "Decision", "Permission", "Role"]
 
+GUARDED_PROCEDURES = frozenset(
+    {
+        "wamp.session.kill",
+        "wamp.session.kill_by_authid",
+        "wamp.session.kill_by_authrole",
+        "wamp.session.kill_all",
+        "wamp.registration.remove_callee",
+        "wamp.subscription.remove_subscriber",
+    }
+)
+"""Meta procedures with which one session harms others. A rule for calls in general does not allow them: it must be
+a rule about "wamp.…", or one that allows everything everywhere."""
+
 CACHED_DECISIONS = 4096
 """Decisions that a role remembers: a client with random URIs must not grow it."""
 
@@ -100,7 +113,10 @@ class Role:
 
     def _decide(self, action: Action, uri: str, match: Match) -> Decision:
         if match is Match.EXACT:
-            return _decision(self._index.best(uri), action)
+            rule = self._index.best(uri)
+            if action is Action.CALL and uri in GUARDED_PROCEDURES and not (rule and _is_meant_for_guarded(rule)):
+                return Decision(False, rule=rule)
+            return _decision(rule, action)
         covering = [rule for rule in self._rules if _covers(rule, uri, match)]
         decision = _decision(max(covering, key=_specificity, default=None), action)
         if decision.allowed:
@@ -117,6 +133,13 @@ def _decision(rule: Permission | None, action: Action) -> Decision:
         action is Action.PUBLISH and rule.disclose_publisher
     )
     return Decision(rule.allows(action), disclose, rule)
+
+
+def _is_meant_for_guarded(rule: Permission) -> bool:
+    """Whether whoever wrote the rule must have thought of the meta API, or of really everything."""
+    return rule.uri.startswith("wamp.") or (
+        rule.uri == "" and rule.match is Match.PREFIX and all(rule.allows(action) for action in Action)
+    )
 
 
 def _specificity(rule: Permission) -> tuple[bool, list[int]]:

@@ -7,14 +7,15 @@ messages is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.broker import Broker
 from rocade.router.dealer import Dealer, PendingCall
-from rocade.router.effects import Deliver, Effect
-from rocade.router.permissions import Role
+from rocade.router.effects import Deliver, Effect, EndSession
+from rocade.router.meta import Meta
+from rocade.router.permissions import Action, Decision, Role
 from rocade.router.session import Session
 from rocade.wamp.messages import (
     Call,
@@ -22,6 +23,7 @@ from rocade.wamp.messages import (
     Error,
     EventReceived,
     Invocation,
+    Match,
     Message,
     PassthruDetails,
     Publish,
@@ -43,8 +45,13 @@ ROUTER_ROLES = RouterRoles(
             "pattern_based_subscription": True,
             "publisher_exclusion": True,
             "publisher_identification": True,
+            "session_meta_api": True,
+            "session_resumption": True,
             "subscriber_blackwhite_listing": True,
-        }
+            "subscription_meta_api": True,
+            "subscription_revocation": True,
+        },
+        reflection=True,
     ),
     dealer=RouterRole(
         {
@@ -53,8 +60,14 @@ ROUTER_ROLES = RouterRoles(
             "caller_identification": True,
             "pattern_based_registration": True,
             "progressive_call_results": True,
+            "registration_meta_api": True,
+            "registration_revocation": True,
+            "session_meta_api": True,
+            "session_resumption": True,
             "shared_registration": True,
-        }
+            "testament_meta_api": True,
+        },
+        reflection=True,
     ),
 )
 """What WELCOME announces: exactly what is implemented."""
@@ -77,6 +90,8 @@ class Realm:
         roles: role name -> role.
         sessions: session id -> session, of all that are in the realm.
         sequential_requests: whether request ids must count up by one; off only for old clients.
+        authorize: whether a session may do what one of its requests implies, such as publishing a testament.
+        meta: the procedures that the realm itself answers.
     """
 
     def __init__(
@@ -86,6 +101,8 @@ class Realm:
         *,
         random_id: Callable[[], int],
         random_below: Callable[[int], int],
+        wall_clock: Callable[[], float],
+        authorize: Callable[[Session, Action, str], Decision] | None = None,
         strict_uris: bool = False,
         sequential_requests: bool = True,
     ) -> None:
@@ -95,6 +112,8 @@ class Realm:
             roles: role name -> role.
             random_id: draws global-scope ids (1 to 2^53, uniformly).
             random_below: draws an integer from 0 to n - 1.
+            wall_clock: the time of day, in seconds since 1970, for what is told to people.
+            authorize: whether a session may do what one of its requests implies; by default its role decides.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
             sequential_requests: abort sessions whose request ids do not count up by one.
         """
@@ -102,8 +121,11 @@ class Realm:
         self.roles = roles
         self.sequential_requests = sequential_requests
         self.sessions: dict[int, Session] = {}
-        self.broker = Broker(random_id, strict_uris=strict_uris)
-        self.dealer = Dealer(random_below, strict_uris=strict_uris)
+        self.authorize = authorize or _by_role
+        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris)
+        self.dealer = Dealer(random_below, wall_clock, self.broker.announcer, strict_uris=strict_uris)
+        self.meta = Meta(self)
+        self._meta_procedures = self.meta.procedures
         self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
             Subscribe: self.broker.subscribe,
             Unsubscribe: self.broker.unsubscribe,
@@ -117,13 +139,44 @@ class Realm:
     def join(self, session: Session) -> list[Effect]:
         """Take a session in, after its WELCOME."""
         self.sessions[session.id] = session
+        return self.meta.joined(session)
+
+    def detach(self, session: Session) -> list[Effect]:
+        """A session has lost its connection, but may come back: all that it has lives on (docs/resume.md)."""
         return []
 
     def leave(self, session: Session) -> list[Effect]:
         """Let a session go, and end all it had: also when its connection just vanished."""
-        if self.sessions.pop(session.id, None) is None:
-            return []
-        return [*self.broker.leave(session), *self.dealer.leave(session)]
+        return self._let_go((session,)) if session.id in self.sessions else []
+
+    def end(
+        self, sessions: Collection[Session], reason: str, message: str | None, *, silently: bool = False
+    ) -> list[Effect]:
+        """Let sessions go that are killed.
+
+        Args:
+            sessions: which sessions.
+            reason: GOODBYE.Reason.
+            message: GOODBYE.Details.message.
+            silently: without their testaments and wamp.session.on_leave.
+        Returns:
+            `EndSession` for each, behind the last of what is delivered to any of them; then meta events.
+        """
+        return self._let_go(sessions, [EndSession(session, reason, message) for session in sessions], silently=silently)
+
+    def _let_go(
+        self, sessions: Collection[Session], endings: Collection[Effect] = (), *, silently: bool = False
+    ) -> list[Effect]:
+        for session in sessions:
+            del self.sessions[session.id]
+        # First of all they stop to listen, so that none of many hears of the end of all the others.
+        subscription_events = self.broker.leave(*sessions)
+        effects = [effect for session in sessions for effect in self.dealer.leave(session)]
+        effects.extend(endings)
+        effects.extend(subscription_events)
+        for session in sessions:
+            effects.extend(self.meta.left(session, silently=silently))
+        return effects
 
     def receive(self, session: Session, message: Message, now: float, disclose: bool = False) -> list[Effect]:
         """Route one message of a session that is allowed to send it.
@@ -141,6 +194,8 @@ class Realm:
         kind = type(message)
         try:
             if kind is Call:
+                if message.procedure in self._meta_procedures:  # type: ignore[attr-defined]
+                    return self.meta.call(session, message)  # type: ignore[arg-type]
                 return self.dealer.call(session, message, now, disclose)  # type: ignore[arg-type]
             if kind is Yield:
                 return self.dealer.yield_(session, message, now)  # type: ignore[arg-type]
@@ -180,3 +235,7 @@ class Realm:
         if isinstance(message, Invocation | Result | Error):
             return self.dealer.undeliverable(receiver, message, uri, text)
         return []
+
+
+def _by_role(session: Session, action: Action, uri: str) -> Decision:
+    return session.role.decide(action, uri, Match.EXACT)

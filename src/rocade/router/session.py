@@ -28,6 +28,7 @@ class Session:
         authmethod: how it proved who it is, such as "anonymous".
         authprovider: what checked the proof, such as "static".
         serializer: what raw payloads of its messages are in.
+        transport: what others may know of the connection that it came by; told by the session meta API.
         last_request: the latest request id that it used; the next one must be one higher.
         last_invocation: the latest INVOCATION request id that was sent to it.
     """
@@ -38,6 +39,7 @@ class Session:
         "authprovider",
         "callee_cancels",
         "callee_progresses",
+        "callee_takes_revocations",
         "caller_cancels",
         "caller_progresses",
         "calls",
@@ -49,7 +51,9 @@ class Session:
         "registrations",
         "role",
         "serializer",
+        "subscriber_takes_revocations",
         "subscriptions",
+        "transport",
     )
 
     def __init__(
@@ -63,6 +67,7 @@ class Session:
         authmethod: str = "anonymous",
         authprovider: str = "static",
         roles: ClientRoles | None = None,
+        transport: dict[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.realm = realm
@@ -71,6 +76,7 @@ class Session:
         self.authid = authid
         self.authmethod = authmethod
         self.authprovider = authprovider
+        self.transport = transport or {}
         self.last_request = 0
         self.last_invocation = 0
         # subscription id -> subscription, registration id -> registration
@@ -80,12 +86,15 @@ class Session:
         self.calls: dict[int, PendingCall] = {}
         self.invocations: dict[int, PendingCall] = {}
         caller, callee = _features(roles, "caller"), _features(roles, "callee")
+        subscriber = _features(roles, "subscriber")
         self.caller_progresses = caller.get("progressive_call_results") is True
         self.caller_cancels = _cancels(caller)
         self.callee_cancels = _cancels(callee)
         # "If a Callee supports Progressive Call Results, but not Call Canceling, then the Dealer disregards
         # the Callee's Progressive Call Results feature." (advanced/rpc_progressive_call_results.md)
         self.callee_progresses = self.callee_cancels and callee.get("progressive_call_results") is True
+        self.callee_takes_revocations = callee.get("registration_revocation") is True
+        self.subscriber_takes_revocations = subscriber.get("subscription_revocation") is True
 
     @property
     def authrole(self) -> str:

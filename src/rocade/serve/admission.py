@@ -161,14 +161,14 @@ class Admission:
             answer = self._ask(message) if pending is None else pending
             decision = answer if type(answer) is Decision else await self._awaited(answer, message)
             if not waiting or waiting[0][0] is not message:
-                continue  # not wanted any more, and an authorizer that would not be canceled
+                return  # not wanted any more, and an authorizer that would not be canceled; another task goes on
             self._take_out(0)
             try:
                 self._let_in(message, decision)
             except ProtocolViolation as violation:
                 self._gateway.abort(self.session, violation)
             except Exception:
-                self.session.connection.failed()
+                self._gateway.fail(self.session)
         self._task = None
 
     def _take_out(self, position: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rocade.errors import HandshakeRefused, ProtocolViolation
 from rocade.net.link import Link
@@ -13,6 +13,7 @@ from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import Admission
 from rocade.serve.authentication import Authenticator, Identity, choose
 from rocade.serve.outbox import Outbox
+from rocade.serve.resumption import Resumption, find
 from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import (
     Abort,
@@ -117,8 +118,13 @@ class Connection:
         """The connection is gone, and its session with it."""
         self.state = SessionState.ABORTED
         self._stop_waiting()
-        self.outbox.close()
-        self._leave(reason)
+        if self.session is not None and self.session.resumption is not None:
+            resumption = self.session.resumption
+            self._forget_session()
+            resumption.detach(reason)
+        else:
+            self.outbox.close()
+            self._leave(reason)
         self._gateway.connection_closed(self)
 
     # --- the handshake ----------------------------------------------------------------------------
@@ -139,6 +145,9 @@ class Connection:
         try:
             realm = self._gateway.realm_for_session(hello.realm)
             _check_roles(hello)
+            if hello.details.resume_session is not None:
+                self._resume(hello, realm)
+                return
             identity = choose(hello, self._authenticators).authenticate(hello, self.link.info)
             role = realm.roles.get(identity.authrole)
             if role is None:
@@ -163,8 +172,9 @@ class Connection:
             authmethod=identity.authmethod,
             authprovider=identity.authprovider,
             roles=hello.details.roles,
+            transport=_transport_details(self.link),
         )
-        session.outbox, session.connection = self.outbox, self
+        session.outbox, session.connection, session.resumption = self.outbox, self, None
         details = WelcomeDetails(
             roles=ROUTER_ROLES,
             realm=realm.name,
@@ -174,11 +184,65 @@ class Connection:
             authmethod=identity.authmethod,
             authprovider=identity.authprovider,
         )
+        resumption = None
+        if hello.details.resumable and self._gateway.resume_window > 0:
+            resumption = Resumption(session, realm, self._gateway, self.link)
+            details.resumable, details.resume_token = True, resumption.token
+            details.resume_window = self._gateway.resume_window
         self._send(Welcome(session.id, details))
         self.session, self.realm = session, realm
-        self._admission = Admission(session, realm, self._gateway.authorizer, self._gateway)
+        if resumption is None:
+            self._admission = Admission(session, realm, self._gateway.authorizer, self._gateway)
+        else:
+            # What follows WELCOME is counted and kept.
+            session.resumption, self._admission = resumption, resumption.admission
+            resumption.outbox.take_over(self.outbox)
+            session.outbox = self.outbox = resumption.outbox
         self._gateway.carry_out(realm, realm.join(session))
         logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
+
+    # --- resumption (docs/resume.md) --------------------------------------------------------------
+
+    def _resume(self, hello: Hello, realm: Realm) -> None:
+        """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
+        resumption = find(realm, hello)
+        resumption.check(hello)
+        session = resumption.session
+        if session.connection is not None:
+            session.connection.give_up("its session was resumed on another connection")
+        details = WelcomeDetails(
+            roles=ROUTER_ROLES,
+            resumed=True,
+            resumable=True,
+            resume_token=resumption.token,
+            resume_window=self._gateway.resume_window,
+            received=resumption.admission.confirmed_by_welcome(),
+        )
+        self._send(Welcome(session.id, details))
+        self.outbox.flush()
+        session.connection, self.session, self.realm = self, session, realm
+        self.outbox, self._admission = resumption.outbox, resumption.admission
+        resumption.attach(self.link)
+        logger.debug("session %d resumed by %s", session.id, self.link.info.peer)
+
+    def give_up(self, reason: str) -> None:
+        """Let go of the session, which goes on without this connection, and drop the connection."""
+        session = self.session
+        if session is None or session.resumption is None:
+            return
+        self.state = SessionState.ABORTED
+        self._stop_waiting()
+        self._forget_session()
+        session.resumption.take_away()
+        logger.debug("%s dropped: %s", self.link.info.peer, reason)
+        self.link.abort()
+
+    def _forget_session(self) -> None:
+        """The session goes on elsewhere, and its outbox with it."""
+        self.session = self.realm = self._admission = None
+        self.outbox = Outbox(self.link, self._gateway)
+
+    # --- GOODBYE ----------------------------------------------------------------------------------
 
     def _goodbye(self, goodbye: Goodbye, *, answer: bool) -> None:
         self._leave(goodbye.reason)
@@ -192,7 +256,7 @@ class Connection:
 
     # --- ending -----------------------------------------------------------------------------------
 
-    def say_goodbye(self, reason: str, text: str) -> None:
+    def say_goodbye(self, reason: str, text: str | None) -> None:
         """Close the session in an orderly way; the connection is closed once the client has answered."""
         if self.state is SessionState.ESTABLISHED:
             self._send(Goodbye(CloseDetails(message=text), reason))
@@ -233,6 +297,8 @@ class Connection:
             return
         assert self._admission is not None
         self._admission.close()
+        if session.resumption is not None:
+            session.resumption.outbox.stop_keeping()
         self.session = self._admission = self.realm = None
         self._gateway.carry_out(realm, realm.leave(session))
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)
@@ -263,6 +329,16 @@ class Connection:
 
 
 _LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
+
+
+def _transport_details(link: Link) -> dict[str, Any]:
+    """What other clients may know of a connection: never its headers, which hold cookies and credentials."""
+    return {
+        "type": link.info.transport,
+        "protocol": link.info.subprotocol or f"wamp.2.{link.wire.serializer.name}",
+        "peer": link.info.peer,
+        "secure": link.info.secure,
+    }
 
 
 def _check_roles(hello: Hello) -> None:

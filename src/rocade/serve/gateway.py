@@ -8,25 +8,32 @@ bytes into the outbox of every receiver.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rocade.errors import ConfigurationError, HandshakeRefused, PayloadNotSerializable, ProtocolViolation
 from rocade.net.link import Link, Receiver, Wire
 from rocade.router.dealer import PendingCall
-from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
-from rocade.router.permissions import Role
+from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, WakeAt
+from rocade.router.permissions import DENIED, Action, Decision, Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authorization import Authorizer, RolePermissions
 from rocade.serve.connection import Connection
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
+from rocade.serve.resumption import Resumption
+from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["ConnectedSession", "Gateway"]
+
+DEFAULT_RESUME_WINDOW = 30.0
+"""Seconds that a resumable session outlives its connection."""
 
 logger = logging.getLogger("rocade.gateway")
 
@@ -36,13 +43,15 @@ class ConnectedSession(Session):
 
     Attributes:
         outbox: what is sent to it goes here.
-        connection: the connection that it came by.
+        connection: the connection that it has now; None while it waits to be resumed.
+        resumption: what it takes to resume it; None when it ends with its connection.
     """
 
-    __slots__ = ("connection", "outbox")
+    __slots__ = ("connection", "outbox", "resumption")
 
     outbox: Outbox
-    connection: Connection
+    connection: Connection | None
+    resumption: Resumption | None
 
 
 class Gateway:
@@ -53,6 +62,7 @@ class Gateway:
         connections: all that are open, in a session or not.
         agent: how the router names itself to clients.
         max_outbox_bytes: bytes that may wait for one client before it is disconnected.
+        resume_window: seconds that a resumable session outlives its connection; 0 when none does.
     """
 
     def __init__(
@@ -62,6 +72,7 @@ class Gateway:
         max_outbox_bytes: int = DEFAULT_MAX_OUTBOX_BYTES,
         authorizer: Authorizer | None = None,
         source: random.Random | None = None,
+        resume_window: float = DEFAULT_RESUME_WINDOW,
     ) -> None:
         """
         Args:
@@ -69,9 +80,11 @@ class Gateway:
             max_outbox_bytes: bytes that may wait for one client before it is disconnected as too slow.
             authorizer: asked about every request; the permissions of roles by default.
             source: of ids and of random choices; tests pass a seeded one.
+            resume_window: seconds that a resumable session outlives its connection; 0 offers no resumption.
         """
         self.agent = agent
         self.max_outbox_bytes = max_outbox_bytes
+        self.resume_window = resume_window
         self.authorizer: Authorizer = authorizer or RolePermissions()
         self.realms: dict[str, Realm] = {}
         self.connections: set[Connection] = set()
@@ -106,10 +119,25 @@ class Gateway:
             {role.name: role for role in roles},
             random_id=self.random_id,
             random_below=self._random.randrange,
+            wall_clock=time.time,
+            authorize=self._authorize_at_once,
             strict_uris=strict_uris,
             sequential_requests=sequential_requests,
         )
         return realm
+
+    def _authorize_at_once(self, session: Session, action: Action, uri: str) -> Decision:
+        """The authorizer's answer about what a request implies. A failure means no, and so does having to wait."""
+        try:
+            decision = self.authorizer.authorize(session, action, uri, Match.EXACT)
+        except Exception:
+            logger.exception("the authorizer failed on what a meta procedure implies; refused")
+            return DENIED
+        if isinstance(decision, Decision):
+            return decision
+        if inspect.iscoroutine(decision):
+            decision.close()
+        return DENIED
 
     def random_id(self) -> int:
         """A global-scope id: uniform over [1, 2^53]."""
@@ -159,7 +187,19 @@ class Gateway:
 
     def abort(self, session: ConnectedSession, violation: ProtocolViolation) -> None:
         """End a session that broke the protocol, and its connection."""
-        session.connection.violated(violation)
+        if session.connection is not None:
+            session.connection.violated(violation)
+        elif session.resumption is not None:
+            logger.warning("session %d, without a connection, broke the protocol: %s", session.id, violation)
+            session.resumption.end_soon(violation.uri)
+
+    def fail(self, session: ConnectedSession) -> None:
+        """End a session over a failure of ours, the exception that is being handled."""
+        if session.connection is not None:
+            session.connection.failed()
+        elif session.resumption is not None:
+            logger.exception("our fault, on a message of session %d; it ends", session.id)
+            session.resumption.end_soon("wamp.error.runtime_error")
 
     # --- effects ----------------------------------------------------------------------------------
 
@@ -172,7 +212,10 @@ class Gateway:
         """
         for effect in effects:
             if type(effect) is not Deliver:
-                self._schedule(realm, effect)  # type: ignore[arg-type]
+                if type(effect) is EndSession:
+                    effect.session.connection.say_goodbye(effect.reason, effect.message)  # type: ignore[attr-defined]
+                else:
+                    self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue
             receivers: Any = effect.receivers
             if len(receivers) != 1:
@@ -205,8 +248,8 @@ class Gateway:
                 except PayloadNotSerializable as error:
                     frame = error
                 frames[wire] = frame
-            if type(frame) is not bytes:
-                self._undeliverable(realm, effect, receiver, PayloadNotSerializable.uri, str(frame))
+            if isinstance(frame, PayloadNotSerializable):
+                self._undeliverable(realm, effect, receiver, frame.uri, str(frame))
             elif len(frame) > outbox.max_send_bytes:
                 self._too_large(realm, effect, receiver, len(frame))
             else:
@@ -261,6 +304,9 @@ class Gateway:
         self._no_connections = asyncio.Event()
         for connection in list(self.connections):
             connection.say_goodbye("wamp.close.system_shutdown", "the router is shutting down")
+        for session in [session for realm in self.realms.values() for session in realm.sessions.values()]:
+            if isinstance(session, ConnectedSession) and session.resumption is not None:
+                session.resumption.end("the router is shutting down")
         self.flush()
         if self.connections:
             try:

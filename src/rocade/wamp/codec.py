@@ -4,7 +4,7 @@ A `Serializer` decodes only what routing needs. `args` and `kwargs` become `msgs
 received bytes, which are forwarded as they are to every receiver with the same serializer. Since raw bytes
 reach other people's clients, they are validated once on arrival (`decode`): strings are UTF-8, `args` is a
 list, `kwargs` a map with string keys, nothing is nested too deeply. A receiver with another serializer gets a
-transcoded copy (`rocade.wamp.transcoding`).
+transcoded copy (`transcode`).
 
 Specification: basic/building_blocks.md (Serializers), advanced/serialization_binary_json.md.
 """

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
-from rocade.errors import ProtocolViolation
+from rocade.errors import PayloadTooLarge, ProtocolViolation
 
 MAGIC = 0x7F
 """First byte of every RawSocket handshake; no HTTP request can begin with it."""
@@ -173,7 +173,7 @@ def frame_message(payload: bytes) -> bytes:
     """A frame around one serialized message.
 
     Raises:
-        ValueError: the message is longer than 16 MiB, the most a frame can carry.
+        PayloadTooLarge: the message is longer than 16 MiB, the most a frame can carry.
     """
     if len(payload) >= MAX_LENGTH_LIMIT:
         return encode_header(FrameType.MESSAGE, len(payload)) + payload
@@ -184,7 +184,7 @@ def frame_control(kind: FrameType, payload: bytes) -> bytes:
     """A ping or pong frame.
 
     Raises:
-        ValueError: the payload is longer than 16 MiB.
+        PayloadTooLarge: the payload is longer than 16 MiB.
     """
     return encode_header(kind, len(payload)) + payload
 
@@ -193,10 +193,10 @@ def encode_header(kind: FrameType, length: int) -> bytes:
     """The four bytes before a payload.
 
     Raises:
-        ValueError: `length` is above 16 MiB, the most a frame can carry.
+        PayloadTooLarge: `length` is above 16 MiB, the most a frame can carry.
     """
     if length > MAX_LENGTH_LIMIT:
-        raise ValueError(f"a RawSocket frame carries at most {MAX_LENGTH_LIMIT} bytes, not {length}")
+        raise PayloadTooLarge(f"a RawSocket frame carries at most {MAX_LENGTH_LIMIT} bytes, not {length}")
     word = _X_BIT if length == MAX_LENGTH_LIMIT else length
     return (kind << 24 | word).to_bytes(_HEADER_BYTES, "big")
 

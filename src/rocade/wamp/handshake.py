@@ -69,6 +69,7 @@ ROUTER: _Table = {
     },
     _S.CLOSING: {
         (_SENT, Goodbye): _S.CLOSED,
+        (_RECEIVED, Abort): _S.CLOSED,
     },
     _S.SHUTTING_DOWN: {
         (_RECEIVED, Goodbye): _S.CLOSED,
@@ -102,6 +103,7 @@ CLIENT: _Table = {
     },
     _S.CLOSING: {
         (_SENT, Goodbye): _S.CLOSED,
+        (_RECEIVED, Abort): _S.CLOSED,
     },
     _S.SHUTTING_DOWN: {
         (_RECEIVED, Goodbye): _S.CLOSED,

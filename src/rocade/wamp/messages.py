@@ -16,7 +16,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from rocade.wamp.ids import MAX_ID
 
@@ -27,6 +27,7 @@ Id = Annotated[int, Meta(ge=1, le=MAX_ID)]
 """An id of any scope: 1 to 2^53 (basic/building_blocks.md, IDs)."""
 IdOrZero = Annotated[int, Meta(ge=0, le=MAX_ID)]
 """Request id of UNSUBSCRIBED and UNREGISTERED, which is 0 when the router revokes."""
+Count = Annotated[int, Meta(ge=0, le=MAX_ID)]
 Milliseconds = Annotated[int, Meta(ge=0, le=MAX_ID)]
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class HelloDetails(Details):
     authid: str | None = None
     authrole: str | None = None
     authextra: dict[str, Any] | None = None
+    # An extension, docs/resume.md: the session may outlive its connection; which one to resume, and how far it came.
+    resumable: bool | None = None
+    resume_session: Id | None = field(name="resume-session", default=None)
+    resume_token: str | None = field(name="resume-token", default=None)
+    received: Count | None = None
 
 
 class Hello(Message, tag=1):
@@ -121,9 +127,13 @@ class Hello(Message, tag=1):
 
 
 class RouterRole(Details):
-    """One role that the router announces."""
+    """One role that the router announces.
+
+    `reflection` is no feature, but stands beside them (advanced/interface_reflection.md, a sketch).
+    """
 
     features: dict[str, Any] | None = None
+    reflection: bool | None = None
 
 
 class RouterRoles(Details):
@@ -144,6 +154,11 @@ class WelcomeDetails(Details):
     authmethod: str | None = None
     authprovider: str | None = None
     authextra: dict[str, Any] | None = None
+    resumed: bool | None = None
+    resumable: bool | None = None
+    resume_token: str | None = field(name="resume-token", default=None)
+    resume_window: float | None = field(name="resume-window", default=None)
+    received: Count | None = None
 
 
 class Welcome(Message, tag=2):
@@ -198,6 +213,12 @@ class Error(Message, tag=8):
     error: str
     args: Arguments = NO_PAYLOAD
     kwargs: KeywordArguments = NO_PAYLOAD
+
+
+class Received(Message, tag=260):
+    """[RECEIVED, Count|int]: an extension, how many messages of a resumable session have arrived (docs/resume.md)."""
+
+    count: Count
 
 
 # --- Publish and subscribe -------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 import autobahn from 'autobahn';
 import WebSocket from 'ws';
 import { say, serve, withoutBinary } from './driver.mjs';
+import { XMLHttpRequest } from './xml_http_request.mjs';
 
 globalThis.WebSocket ??= WebSocket; // autobahn-js takes the built-in one, which Node.js has from version 22 on
+globalThis.XMLHttpRequest ??= XMLHttpRequest;
 
 const serializers = {
   json: () => new autobahn.serializer.JSONSerializer(),
@@ -23,6 +25,8 @@ function join({ session: name, realm, transport, port, serializer }) {
   const how =
     transport === 'rawsocket'
       ? { transports: [{ type: 'rawsocket', host: '127.0.0.1', port }] }
+      : transport === 'longpoll'
+      ? { transports: [{ type: 'longpoll', url: `http://127.0.0.1:${port}/lp` }] }
       : { url, serializers: [serializers[serializer]()] };
   const connection = new autobahn.Connection({ realm, max_retries: 0, ...how });
   return new Promise((resolve, reject) => {

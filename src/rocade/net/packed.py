@@ -1,0 +1,145 @@
+"""WebSocket connections that pack what they send: several messages in one (batched), compressed, or both.
+
+Their wire leaves messages as they are, so the serialized message is what their receivers share; frames are made when
+they are written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from picows import WSFrame, WSMsgType
+
+from rocade.errors import ProtocolViolation
+from rocade.net.connection import READ_LIMIT, Surroundings
+from rocade.net.deflate import (
+    Agreement,
+    CorruptMessage,
+    Deflater,
+    InflatedTooLong,
+    Inflater,
+    longest_deflated,
+)
+from rocade.net.link import Receiver, Wire
+from rocade.net.websocket import INVALID_DATA, MESSAGE_TOO_BIG, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
+from rocade.net.wires import BINARY, TEXT, websocket_frame
+from rocade.wamp.batching import RECORD_SEPARATOR, batch, separator_of, unbatch
+
+BATCH_BYTES = 64 * 1024
+"""Longest batch of several messages: more would save nothing, and clients have limits, too."""
+
+MIN_DEFLATED_BYTES = 64
+"""Shorter messages are not compressed."""
+
+MAX_DEFLATED_BYTES = 1024 * 1024
+"""Longer messages are not compressed: every MiB holds the loop for some 20 ms, and for each receiver anew."""
+
+_RSV1 = 0x40
+
+
+class PackedConnection(WebSocketConnection):
+    """A connection on which batches, compression or both have been negotiated; see `WebSocketConnection`."""
+
+    __slots__ = ("_deflater", "_inflater", "_is_batched", "_is_deflated", "_separator")
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        wire: Wire,
+        options: WebSocketOptions,
+        *,
+        is_batched: bool,
+        agreement: Agreement | None,
+    ) -> None:
+        """
+        Args:
+            surroundings: what the listener's connections share.
+            wire: the serializer; one of `PACKED_WEBSOCKET`.
+            options: of the endpoint.
+            is_batched: whether each WebSocket message is a batch.
+            agreement: on compression; None is without.
+        """
+        self._is_batched = is_batched
+        self._separator = RECORD_SEPARATOR
+        self._deflater = None if agreement is None else Deflater(agreement)
+        self._inflater = None if agreement is None else Inflater(agreement)
+        # Whether the message whose frames are arriving is compressed.
+        self._is_deflated = False
+        super().__init__(surroundings, wire, options)
+
+    # Output.
+
+    def write(self, frames: Sequence[bytes]) -> None:
+        """See `Link.write`; these are messages that have no frames yet."""
+        if self._open:
+            opcode = TEXT if self._is_text else BINARY
+            payloads = self._batches(frames) if self._is_batched else frames
+            super().write([self._packed(opcode, payload) for payload in payloads])
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """See `WebSocketConnection.send`."""
+        if self._open:
+            super().write((self._packed(opcode, payload),))
+
+    def _packed(self, opcode: int, payload: bytes) -> bytes:
+        if self._deflater is None or not MIN_DEFLATED_BYTES <= len(payload) <= MAX_DEFLATED_BYTES:
+            return websocket_frame(opcode, payload)
+        return websocket_frame(opcode | _RSV1, self._deflater.deflate(payload))
+
+    def _batches(self, messages: Sequence[bytes]) -> Iterator[bytes]:
+        start = size = 0
+        for end, message in enumerate(messages):
+            size += len(message)
+            if size > BATCH_BYTES and end > start:
+                yield self._batch(messages[start:end])
+                start, size = end, len(message)
+        yield self._batch(messages[start:])
+
+    def _batch(self, messages: Sequence[bytes]) -> bytes:
+        return batch(messages, is_binary=not self._is_text, separator=self._separator)
+
+    # Input: batches.
+
+    def _way_in(self, receiver: Receiver) -> Callable[[bytes], None]:
+        return self._handle_batch if self._is_batched else super()._way_in(receiver)
+
+    def _handle_batch(self, data: bytes) -> None:
+        if self._is_text and data:
+            self._separator = separator_of(data)
+        try:
+            self._handle_messages(unbatch(data, is_binary=not self._is_text))
+        except ProtocolViolation as violation:
+            self._fail(PROTOCOL_ERROR, str(violation))
+
+    def _handle_messages(self, messages: Iterator[bytes]) -> None:
+        """Deliver messages of a batch, until they must wait: the receiver has paused, or others want their turn."""
+        size = 0
+        for message in messages:
+            if self._receiver is None:
+                return
+            self._receiver.message_received(message)
+            size += len(message)
+            if not self._open:
+                return
+            if self._unwanted or size > READ_LIMIT:
+                self._hold()
+                assert self._held is not None
+                self._held.appendleft(messages)
+                if not self._unwanted:
+                    self._drain_soon()
+                return
+
+    def _handle_held(self, item: Any) -> None:
+        if not self._is_batched:
+            super()._handle_held(item)
+        elif type(item) is bytes:
+            self._handle_batch(item)
+        elif isinstance(item, Iterator):
+            try:
+                self._handle_messages(item)
+            except ProtocolViolation as violation:
+                self._fail(PROTOCOL_ERROR, str(violation))
+        else:
+            super()._handle_held(item)

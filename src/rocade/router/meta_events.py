@@ -1,0 +1,151 @@
+"""Meta events: what the router itself publishes about sessions, registrations and subscriptions.
+
+Most of the time nobody listens. Finding that out costs two dictionary look-ups for an event, whatever prefixes and
+wildcards clients are subscribed to, and happens before anything is put together for it.
+
+Specification: advanced/meta_api.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from rocade.router.effects import Deliver, Effect
+from rocade.router.patterns import PatternIndex
+from rocade.wamp.messages import Event, EventDetails, Match
+from rocade.wamp.uris import is_reserved
+
+if TYPE_CHECKING:
+    from rocade.router.broker import Subscription
+    from rocade.router.session import Session
+
+__all__ = ["Announcer", "Lifecycle", "iso_8601"]
+
+_NO_DETAILS = EventDetails()
+
+
+class Announcer:
+    """Publishes meta events to whoever listens to them."""
+
+    __slots__ = ("_index", "_patterns", "_random_id")
+
+    def __init__(self, index: PatternIndex[Subscription], random_id: Callable[[], int]) -> None:
+        """
+        Args:
+            index: the broker's subscriptions.
+            random_id: draws publication ids.
+        """
+        self._index = index
+        self._random_id = random_id
+        # meta topic -> prefix and wildcard subscriptions that match it, for topics that were asked about
+        self._patterns: dict[str, list[Subscription]] = {}
+
+    def patterns_changed(self) -> None:
+        """A prefix or wildcard subscription was created or deleted."""
+        self._patterns.clear()
+
+    def has_audience(self, topic: str) -> bool:
+        """Whether anybody listens to a meta topic."""
+        patterns = self._patterns.get(topic)
+        if patterns is None:
+            patterns = self._find_patterns(topic)
+        return topic in self._index.exact or bool(patterns)
+
+    def announce(self, topic: str, *args: Any) -> list[Effect]:
+        """EVENTs for a meta topic.
+
+        Args:
+            topic: such as "wamp.session.on_leave".
+            *args: the event's positional payload.
+        """
+        if not self.has_audience(topic):
+            return []
+        publication = self._random_id()
+        exact = self._index.exact.get(topic)
+        effects: list[Effect] = []
+        for subscription in ((exact,) if exact is not None else ()) + tuple(self._patterns[topic]):
+            details = _NO_DETAILS if subscription is exact else EventDetails(topic=topic)
+            event = Event(subscription.id, publication, details, args)
+            # A copy: who is subscribed now gets it, whatever the rest of this change does.
+            effects.append(Deliver(event, tuple(subscription.subscribers)))
+        return effects
+
+    def _find_patterns(self, topic: str) -> list[Subscription]:
+        found = [subscription for subscription in self._index.matching(topic) if subscription.match is not Match.EXACT]
+        self._patterns[topic] = found
+        return found
+
+
+class Attachment(Protocol):
+    """What sessions attach to: a subscription or a registration."""
+
+    id: int
+    uri: str
+
+
+T = TypeVar("T", bound=Attachment)
+
+
+class Lifecycle(Generic[T]):
+    """The four meta events in the life of a subscription or registration.
+
+    Subscriptions to the protocol's own topics cause none: a listener would hear itself, and with two of them each
+    the other.
+    """
+
+    __slots__ = ("_announcer", "_details", "_on_attach", "_on_create", "_on_delete", "_on_detach")
+
+    def __init__(self, announcer: Announcer, kind: str, attach: str, details: Callable[[T], dict[str, Any]]) -> None:
+        """
+        Args:
+            announcer: publishes the events.
+            kind: "subscription" or "registration".
+            attach: what sessions do with it: "subscribe" or "register".
+            details: what on_create tells about a new one.
+        """
+        self._announcer = announcer
+        self._details = details
+        self._on_create = f"wamp.{kind}.on_create"
+        self._on_attach = f"wamp.{kind}.on_{attach}"
+        self._on_detach = f"wamp.{kind}.on_un{attach}"
+        self._on_delete = f"wamp.{kind}.on_delete"
+
+    def attached(self, session: Session, to: T, *, is_new: bool) -> list[Effect]:
+        """A session was added: on_create for the first one, then on_subscribe or on_register.
+
+        Args:
+            session: which session.
+            to: the subscription or registration.
+            is_new: whether that was created by this.
+        """
+        announcer = self._announcer
+        tells_creation = is_new and announcer.has_audience(self._on_create)
+        tells_addition = announcer.has_audience(self._on_attach)
+        if not (tells_creation or tells_addition) or is_reserved(to.uri):
+            return []
+        effects = announcer.announce(self._on_create, session.id, self._details(to)) if tells_creation else []
+        effects.extend(announcer.announce(self._on_attach, session.id, to.id))
+        return effects
+
+    def detached(self, session: Session, of: T, *, was_last: bool) -> list[Effect]:
+        """A session was removed: on_unsubscribe or on_unregister, then on_delete for the last one.
+
+        Args:
+            session: which session.
+            of: the subscription or registration.
+            was_last: whether that was deleted by this.
+        """
+        announcer = self._announcer
+        if is_reserved(of.uri):
+            return []
+        effects = announcer.announce(self._on_detach, session.id, of.id)
+        if was_last:
+            effects.extend(announcer.announce(self._on_delete, session.id, of.id))
+        return effects
+
+
+def iso_8601(seconds: float) -> str:
+    """A point in time, in seconds since 1970, as in "2024-02-29T12:00:00.000Z"."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

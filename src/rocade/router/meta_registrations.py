@@ -1,0 +1,105 @@
+"""The registration meta API: who has registered what, and how to end a registration.
+
+Specification: advanced/meta_api_registrations.md, advanced/rpc_registration_revocation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rocade.errors import ApplicationError
+from rocade.router.answer import Answer
+from rocade.router.meta_events import iso_8601
+from rocade.router.meta_sessions import ShortText, no_such_session
+from rocade.router.session import Session
+from rocade.wamp.messages import Id, Match, RegisterOptions
+
+if TYPE_CHECKING:
+    from rocade.router.dealer import Registration
+    from rocade.router.realm import Realm
+
+__all__ = ["RegistrationMeta", "registration_details"]
+
+
+class RegistrationMeta:
+    """Procedures about registrations. The meta procedures themselves are none."""
+
+    def __init__(self, realm: Realm) -> None:
+        """
+        Args:
+            realm: whose registrations.
+        """
+        self._realm = realm
+        self._dealer = realm.dealer
+
+    def procedures(self) -> dict[str, Callable[..., Answer]]:
+        """URI -> method."""
+        return {
+            "wamp.registration.list": self.ids,
+            "wamp.registration.lookup": self.lookup,
+            "wamp.registration.match": self.match,
+            "wamp.registration.get": self.get,
+            "wamp.registration.list_callees": self.list_callees,
+            "wamp.registration.count_callees": self.count_callees,
+            "wamp.registration.remove_callee": self.remove_callee,
+        }
+
+    def ids(self, caller: Session) -> Answer:
+        """Ids of all registrations, for each match policy."""
+        ids: dict[str, list[int]] = {match.value: [] for match in Match}
+        for registration in self._dealer.registrations.values():
+            ids[registration.match.value].append(registration.id)
+        return Answer([ids])
+
+    def lookup(self, caller: Session, procedure: str, options: RegisterOptions | None = None) -> Answer:
+        """Id of the registration of exactly this procedure or pattern, or null."""
+        match = (options.match if options is not None else None) or Match.EXACT
+        registration = self._dealer.lookup(procedure, match)
+        return Answer([registration.id if registration is not None else None])
+
+    def match(self, caller: Session, procedure: str) -> Answer:
+        """Id of the registration that gets the calls of this procedure, or null."""
+        registration = self._dealer.best_match(procedure)
+        return Answer([registration.id if registration is not None else None])
+
+    def get(self, caller: Session, registration: Id) -> Answer:
+        """What on_create told about a registration."""
+        return Answer([registration_details(self._find(registration))])
+
+    def list_callees(self, caller: Session, registration: Id) -> Answer:
+        """Ids of the sessions that have registered."""
+        return Answer([[session.id for session in self._find(registration).callees]])
+
+    def count_callees(self, caller: Session, registration: Id) -> Answer:
+        """How many sessions have registered."""
+        return Answer([len(self._find(registration).callees)])
+
+    def remove_callee(self, caller: Session, registration: Id, session: Id, reason: ShortText | None = None) -> Answer:
+        """End a session's registration without its doing: Crossbar's addition to the specification."""
+        found = self._find(registration)
+        callee = self._realm.sessions.get(session)
+        if callee is None:
+            raise no_such_session(session)
+        if callee not in found.callees:
+            raise ApplicationError(
+                "wamp.error.no_such_registration", f"session {session} has no registration {registration}"
+            )
+        return Answer([], self._dealer.revoke(callee, found, reason))
+
+    def _find(self, id: int) -> Registration:
+        registration = self._dealer.registrations.get(id)
+        if registration is None:
+            raise ApplicationError("wamp.error.no_such_registration", f"there is no registration {id} in this realm")
+        return registration
+
+
+def registration_details(registration: Registration) -> dict[str, Any]:
+    """RegistrationDetails of the specification."""
+    return {
+        "id": registration.id,
+        "created": iso_8601(registration.created),
+        "uri": registration.uri,
+        "match": registration.match.value,
+        "invoke": registration.invoke.value,
+    }

@@ -1,0 +1,105 @@
+"""The subscription meta API: who is subscribed to what, and how to end a subscription.
+
+Specification: advanced/meta_api_subscriptions.md, advanced/pubsub_subscription_revocation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rocade.errors import ApplicationError
+from rocade.router.answer import Answer
+from rocade.router.meta_events import iso_8601
+from rocade.router.meta_sessions import ShortText, no_such_session
+from rocade.router.session import Session
+from rocade.wamp.messages import Id, Match, SubscribeOptions
+
+if TYPE_CHECKING:
+    from rocade.router.broker import Subscription
+    from rocade.router.realm import Realm
+
+__all__ = ["SubscriptionMeta", "subscription_details"]
+
+
+class SubscriptionMeta:
+    """Procedures about subscriptions."""
+
+    def __init__(self, realm: Realm) -> None:
+        """
+        Args:
+            realm: whose subscriptions.
+        """
+        self._realm = realm
+        self._broker = realm.broker
+
+    def procedures(self) -> dict[str, Callable[..., Answer]]:
+        """URI -> method."""
+        return {
+            "wamp.subscription.list": self.ids,
+            "wamp.subscription.lookup": self.lookup,
+            "wamp.subscription.match": self.match,
+            "wamp.subscription.get": self.get,
+            "wamp.subscription.list_subscribers": self.list_subscribers,
+            "wamp.subscription.count_subscribers": self.count_subscribers,
+            "wamp.subscription.remove_subscriber": self.remove_subscriber,
+        }
+
+    def ids(self, caller: Session) -> Answer:
+        """Ids of all subscriptions, for each match policy."""
+        ids: dict[str, list[int]] = {match.value: [] for match in Match}
+        for subscription in self._broker.subscriptions.values():
+            ids[subscription.match.value].append(subscription.id)
+        return Answer([ids])
+
+    def lookup(self, caller: Session, topic: str, options: SubscribeOptions | None = None) -> Answer:
+        """Id of the subscription to exactly this topic or pattern, or null."""
+        match = (options.match if options is not None else None) or Match.EXACT
+        subscription = self._broker.lookup(topic, match)
+        return Answer([subscription.id if subscription is not None else None])
+
+    def match(self, caller: Session, topic: str) -> Answer:
+        """Ids of all subscriptions that an event on this topic is for, or null."""
+        return Answer([[subscription.id for subscription in self._broker.matching(topic)] or None])
+
+    def get(self, caller: Session, subscription: Id) -> Answer:
+        """What on_create told about a subscription."""
+        return Answer([subscription_details(self._find(subscription))])
+
+    def list_subscribers(self, caller: Session, subscription: Id) -> Answer:
+        """Ids of the sessions that are subscribed."""
+        return Answer([[session.id for session in self._find(subscription).subscribers]])
+
+    def count_subscribers(self, caller: Session, subscription: Id) -> Answer:
+        """How many sessions are subscribed."""
+        return Answer([len(self._find(subscription).subscribers)])
+
+    def remove_subscriber(
+        self, caller: Session, subscription: Id, session: Id, reason: ShortText | None = None
+    ) -> Answer:
+        """End a session's subscription without its doing: Crossbar's addition to the specification."""
+        found = self._find(subscription)
+        subscriber = self._realm.sessions.get(session)
+        if subscriber is None:
+            raise no_such_session(session)
+        if subscriber not in found.subscribers:
+            raise ApplicationError(
+                "wamp.error.no_such_subscription", f"session {session} has no subscription {subscription}"
+            )
+        return Answer([], self._broker.revoke(subscriber, found, reason))
+
+    def _find(self, id: int) -> Subscription:
+        subscription = self._broker.subscriptions.get(id)
+        if subscription is None:
+            raise ApplicationError("wamp.error.no_such_subscription", f"there is no subscription {id} in this realm")
+        return subscription
+
+
+def subscription_details(subscription: Subscription) -> dict[str, Any]:
+    """SubscriptionDetails of the specification."""
+    return {
+        "id": subscription.id,
+        "created": iso_8601(subscription.created),
+        "uri": subscription.uri,
+        "match": subscription.match.value,
+    }

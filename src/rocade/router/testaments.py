@@ -1,0 +1,149 @@
+"""Testaments: events that a session leaves behind, published when it has ended, however it ended.
+
+There are two scopes, for the day when a session can outlive its connection: "detached" testaments are then
+published when the connection is lost, "destroyed" ones when the session is. Until then both are when it ends.
+
+Specification: advanced/pubsub_testament.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from rocade.errors import ApplicationError, PayloadNotSerializable
+from rocade.router.answer import Answer
+from rocade.router.effects import Effect
+from rocade.router.permissions import Action
+from rocade.router.session import Session
+from rocade.wamp.messages import NO_PAYLOAD, Publish, PublishOptions
+from rocade.wamp.uris import shown
+
+if TYPE_CHECKING:
+    from rocade.router.realm import Realm
+
+__all__ = ["Scope", "Testaments"]
+
+MAX_TESTAMENTS = 100
+"""Testaments that a session may have."""
+
+MAX_TESTAMENT_BYTES = 1024 * 1024
+"""Bytes of payload that all testaments of a session may have together."""
+
+
+class Scope(StrEnum):
+    """When a testament is published, in the order in which the two are."""
+
+    DETACHED = "detached"
+    DESTROYED = "destroyed"
+
+
+class Testament(Struct, gc=False):
+    """One event that is left behind.
+
+    Attributes:
+        scope: when it is published.
+        message: the PUBLISH that the session did not have to send.
+        disclose: whether subscribers are told whose it is although it was not asked for.
+        size: bytes of payload.
+    """
+
+    scope: Scope
+    message: Publish
+    disclose: bool
+    size: int
+
+
+class Testaments:
+    """The testaments of all sessions of a realm."""
+
+    def __init__(self, realm: Realm) -> None:
+        """
+        Args:
+            realm: where they are published.
+        """
+        self._realm = realm
+        # session -> its testaments in the order in which they were added
+        self._of: dict[Session, list[Testament]] = {}
+
+    def procedures(self) -> dict[str, Callable[..., Answer]]:
+        """URI -> method."""
+        return {"wamp.session.add_testament": self.add, "wamp.session.flush_testaments": self.flush}
+
+    def add(
+        self,
+        caller: Session,
+        topic: str,
+        args: list[Any] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        *,
+        publish_options: PublishOptions | None = None,
+        scope: Scope = Scope.DESTROYED,
+    ) -> Answer:
+        """Add a testament. What the session may publish now is published then, whatever becomes of its permissions.
+
+        Raises:
+            ApplicationError: wamp.error.invalid_uri, wamp.error.not_authorized, wamp.error.limit_exceeded.
+        """
+        self._realm.broker.check_topic(topic)
+        decision = self._realm.authorize(caller, Action.PUBLISH, topic)
+        if not decision.allowed:
+            raise ApplicationError("wamp.error.not_authorized", f"not allowed to publish {shown(topic)}")
+        options = publish_options or PublishOptions()
+        options.acknowledge = None  # there will be nobody to acknowledge it to
+        message = _publish(caller, topic, options, args, kwargs)
+        testament = Testament(scope, message, decision.disclose, len(message.args) + len(message.kwargs))
+        testaments = self._of.get(caller, [])
+        if len(testaments) == MAX_TESTAMENTS:
+            raise _limit_exceeded(f"a session has at most {MAX_TESTAMENTS} testaments")
+        if sum(other.size for other in testaments) + testament.size > MAX_TESTAMENT_BYTES:
+            raise _limit_exceeded(f"the testaments of a session have at most {MAX_TESTAMENT_BYTES} bytes of payload")
+        self._of[caller] = [*testaments, testament]
+        return Answer()
+
+    def flush(self, caller: Session, *, scope: Scope = Scope.DESTROYED) -> Answer:
+        """Remove the caller's testaments of one scope."""
+        kept = [testament for testament in self._of.pop(caller, ()) if testament.scope is not scope]
+        if kept:
+            self._of[caller] = kept
+        return Answer()
+
+    def executed(self, session: Session) -> list[Effect]:
+        """EVENTs for what a session that is gone left behind: "detached" before "destroyed" testaments."""
+        testaments = self._of.pop(session, None)
+        if testaments is None:
+            return []
+        effects: list[Effect] = []
+        for scope in Scope:
+            for testament in testaments:
+                if testament.scope is scope:
+                    effects.extend(self._published(session, testament))
+        return effects
+
+    def forget(self, session: Session) -> None:
+        """Let go of a session's testaments without publishing them."""
+        self._of.pop(session, None)
+
+    def _published(self, session: Session, testament: Testament) -> list[Effect]:
+        try:
+            return self._realm.broker.publish(session, testament.message, testament.disclose)
+        except ApplicationError:
+            return []  # as for any PUBLISH without acknowledgement
+
+
+def _publish(
+    session: Session, topic: str, options: PublishOptions, args: list[Any] | None, kwargs: dict[str, Any] | None
+) -> Publish:
+    """The PUBLISH, with its payload as if the session itself had sent it."""
+    dump = session.serializer.dump
+    try:
+        return Publish(1, options, topic, dump(args) if args else NO_PAYLOAD, dump(kwargs) if kwargs else NO_PAYLOAD)
+    except PayloadNotSerializable as error:
+        raise ApplicationError("wamp.error.invalid_argument", f"args, kwargs: {error}") from None
+
+
+def _limit_exceeded(text: str) -> ApplicationError:
+    return ApplicationError("wamp.error.limit_exceeded", text)

@@ -1,0 +1,306 @@
+"""Sessions that outlive their connection: nothing is lost when the network drops, and nothing happens twice.
+
+Both sides count the messages of the session, from the first one behind WELCOME. What was sent is kept until
+the other side has said that it arrived (RECEIVED). After a drop the session stays in its realm for a while; a
+new connection takes it up with a single-use token, both sides tell each other how far they came, and each
+sends the rest again, in order, once. The protocol is written up in docs/resume.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from rocade.errors import HandshakeRefused, ProtocolViolation
+from rocade.net.link import Link, Wire
+from rocade.serve.admission import Admission
+from rocade.serve.outbox import Outbox
+from rocade.wamp.messages import Hello, Message, Received
+
+if TYPE_CHECKING:
+    from rocade.router.realm import Realm
+    from rocade.serve.authorization import Authorizer
+    from rocade.serve.gateway import ConnectedSession, Gateway
+
+__all__ = ["ResumableAdmission", "ResumableOutbox", "Resumption", "find"]
+
+RECEIVED_EVERY = 64
+"""Messages after which the router tells how many it has received."""
+
+RECEIVED_WITHIN = 1.0
+"""Seconds after which it tells so at the latest."""
+
+logger = logging.getLogger("rocade.resumption")
+
+
+class ResumableOutbox(Outbox):
+    """An outbox that keeps what it has sent until the client has received it.
+
+    Attributes:
+        received: how many messages of the session the client has confirmed.
+    """
+
+    __slots__ = ("_attached", "_kept", "_kept_bytes", "received", "resumption")
+
+    def __init__(self, link: Link, gateway: Gateway, limit: int) -> None:
+        """
+        Args:
+            link: where the frames go, until the connection is lost.
+            gateway: told when there is something to flush.
+            limit: bytes that may wait, or be unconfirmed.
+        """
+        super().__init__(link, gateway, limit)
+        self.received = 0
+        self.resumption: Resumption | None = None
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._attached = True
+
+    def put(self, frame: bytes) -> None:
+        """Add a framed message of the session: sent now or after a resumption, kept until it is confirmed."""
+        if self._closed:
+            return
+        if self.resumption is not None:
+            self._kept.append(frame)
+            self._kept_bytes += len(frame)
+        if self._attached:
+            super().put(frame)
+        if self._kept_bytes > self._limit and not self._closed:
+            self._overflow()
+
+    def take_over(self, previous: Outbox) -> None:
+        """Send first what still waits in the connection's outbox so far, WELCOME among it."""
+        self._frames, previous._frames = previous._frames, []
+        self._waiting, previous._waiting = previous._waiting, 0
+        self._paused = previous._paused
+        if self._frames and not self._paused:
+            self._gateway.needs_flush(self)
+
+    def stop_keeping(self) -> None:
+        """The session is over: nothing will be sent again."""
+        self.resumption = None
+        self._kept.clear()
+        self._kept_bytes = 0
+
+    def put_uncounted(self, frame: bytes) -> None:
+        """Add a framed message that is none of the session's: neither counted nor sent again."""
+        if self._attached:
+            super().put(frame)
+
+    def confirm(self, count: int) -> None:
+        """Let go of what the client has received.
+
+        Args:
+            count: messages of the session that it has received in all.
+        Raises:
+            ProtocolViolation: fewer than it confirmed before, or more than were sent.
+        """
+        newly = count - self.received
+        if not 0 <= newly <= len(self._kept):
+            raise ProtocolViolation(
+                f"{count} messages received, where {self.received} to {self.received + len(self._kept)} are possible"
+            )
+        for _ in range(newly):
+            self._kept_bytes -= len(self._kept.popleft())
+        self.received = count
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether messages have been lost, so that nobody can continue."""
+        return self._closed
+
+    def detach(self) -> None:
+        """The connection is lost: from here on messages are only kept."""
+        self._attached = False
+        self._frames = []
+        self._waiting = 0
+        self._paused = False
+
+    def attach(self, link: Link) -> None:
+        """Continue on a new link: what is not confirmed goes out again, re-encoded if its serializer is another."""
+        before = self.wire
+        self.link, self.wire = link, link.wire
+        self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
+        if link.wire is not before:
+            self._kept = deque(_reframed(frame, before, link.wire) for frame in self._kept)
+            self._kept_bytes = sum(map(len, self._kept))
+        self._attached = True
+        for frame in islice(self._kept, None):
+            super().put(frame)
+
+    def _overflow(self) -> None:
+        if self._attached:
+            super()._overflow()
+        if self.resumption is not None:
+            self.resumption.end_soon(f"more than {self._limit} bytes are unconfirmed")
+
+
+def _reframed(frame: bytes, before: Wire, after: Wire) -> bytes:
+    payload = before.unframe(frame)
+    if before.serializer is not after.serializer:
+        payload = after.serializer.encode(before.serializer.decode(payload), before.serializer)
+    return after.frame(payload)
+
+
+class ResumableAdmission(Admission):
+    """Admission that counts, and takes the client's confirmations."""
+
+    __slots__ = ("_confirmed", "_timer", "received")
+
+    def __init__(self, session: ConnectedSession, realm: Realm, authorizer: Authorizer, gateway: Gateway) -> None:
+        """As `Admission`."""
+        super().__init__(session, realm, authorizer, gateway)
+        self.received = 0
+        self._confirmed = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def submit(self, message: Message) -> None:
+        """Count a message and let it in; RECEIVED is neither counted nor let in."""
+        if type(message) is Received:
+            outbox = self.session.outbox
+            assert isinstance(outbox, ResumableOutbox)
+            outbox.confirm(message.count)
+            return
+        self.received += 1
+        if self.received - self._confirmed >= RECEIVED_EVERY:
+            self._confirm()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(RECEIVED_WITHIN, self._confirm)
+        super().submit(message)
+
+    def confirmed_by_welcome(self) -> int:
+        """How many messages have arrived, for WELCOME to tell."""
+        self._stop_timer()
+        self._confirmed = self.received
+        return self.received
+
+    def close(self) -> None:
+        """The session is gone."""
+        self._stop_timer()
+        super().close()
+
+    def _confirm(self) -> None:
+        self._stop_timer()
+        self._confirmed = self.received
+        outbox = self.session.outbox
+        assert isinstance(outbox, ResumableOutbox)
+        wire = outbox.wire
+        outbox.put_uncounted(wire.frame(wire.serializer.encode(Received(self.received))))
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Resumption:
+    """What it takes to resume one session.
+
+    Attributes:
+        session: the session.
+        realm: where it is.
+        admission: the way of its messages.
+        outbox: what is kept for it.
+        token: what a client has to know to resume it, valid once.
+    """
+
+    __slots__ = ("_gateway", "_timer", "admission", "outbox", "realm", "session", "token")
+
+    def __init__(self, session: ConnectedSession, realm: Realm, gateway: Gateway, link: Link) -> None:
+        """
+        Args:
+            session: a new session.
+            realm: where it is.
+            gateway: whose window applies.
+            link: its connection now.
+        """
+        self.session = session
+        self.realm = realm
+        self.admission = ResumableAdmission(session, realm, gateway.authorizer, gateway)
+        self.outbox = ResumableOutbox(link, gateway, gateway.max_outbox_bytes)
+        self.token = secrets.token_urlsafe(24)
+        self._gateway = gateway
+        self._timer: asyncio.TimerHandle | None = None
+        self.outbox.resumption = self
+
+    def detach(self, reason: str) -> None:
+        """The connection is lost: keep the session for the gateway's window."""
+        self.take_away()
+        if self.outbox.is_closed:
+            self.end("what was sent is lost")
+            return
+        window = self._gateway.resume_window
+        self._timer = asyncio.get_running_loop().call_later(window, self.end, f"not resumed within {window:g} s")
+        self._gateway.carry_out(self.realm, self.realm.detach(self.session))
+        logger.debug("session %d is without a connection: %s", self.session.id, reason)
+
+    def take_away(self) -> None:
+        """The session has no connection from here on."""
+        self.session.connection = None
+        self.outbox.detach()
+
+    def check(self, hello: Hello) -> None:
+        """Whether this HELLO may resume the session; the token is used up if it may.
+
+        Raises:
+            HandshakeRefused: it may not; the text does not say why.
+            ProtocolViolation: the client confirms messages that were never sent.
+        """
+        details = hello.details
+        if not hmac.compare_digest((details.resume_token or "").encode(), self.token.encode()):
+            raise _unknown()
+        if details.authid is not None and details.authid != self.session.authid:
+            raise _unknown()
+        self.outbox.confirm(details.received or 0)
+        self.token = secrets.token_urlsafe(24)
+
+    def attach(self, link: Link) -> None:
+        """Continue on a new link; whoever calls has sent WELCOME on it."""
+        self.stop_waiting()
+        self.session.serializer = link.wire.serializer
+        self.outbox.attach(link)
+
+    def end_soon(self, reason: str) -> None:
+        """As `end`, but not from within what is going on."""
+        asyncio.get_running_loop().call_soon(self.end, reason)
+
+    def end(self, reason: str) -> None:
+        """The session will not be resumed: it ends as any other."""
+        if self.session.connection is not None:
+            return
+        self.stop_waiting()
+        self.admission.close()
+        self.outbox.close()
+        self._gateway.carry_out(self.realm, self.realm.leave(self.session))
+        logger.debug("session %d left %r: %s", self.session.id, self.realm.name, reason)
+
+    def stop_waiting(self) -> None:
+        """The window is over, one way or the other."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def find(realm: Realm, hello: Hello) -> Resumption:
+    """What the client wants to resume.
+
+    Args:
+        realm: which it named.
+        hello: with a session and a token.
+    Raises:
+        HandshakeRefused: there is no such session, or it cannot be resumed.
+    """
+    session = realm.sessions.get(hello.details.resume_session or 0)
+    resumption: Resumption | None = getattr(session, "resumption", None)
+    if resumption is None:
+        raise _unknown()
+    return resumption
+
+
+def _unknown() -> HandshakeRefused:
+    return HandshakeRefused("wamp.error.no_such_session", "there is no such session to resume")
