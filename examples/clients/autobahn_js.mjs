@@ -1,7 +1,6 @@
 // autobahn-js: offer a procedure and call it, subscribe to a topic and publish to it.
 //
-//     npm install autobahn ws
-//     node autobahn_js.mjs ws://127.0.0.1:8080/ws
+// Needs `npm install autobahn ws`. Takes the router's address, ws://127.0.0.1:8080/ws by default.
 
 import autobahn from 'autobahn';
 import WebSocket from 'ws';

@@ -1,7 +1,6 @@
 """autobahn-python: offer a procedure and call it, subscribe to a topic and publish to it.
 
-    pip install autobahn
-    python autobahn_python.py ws://127.0.0.1:8080/ws
+Needs `pip install autobahn`. Takes the router's address, ws://127.0.0.1:8080/ws by default.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 // wampy.js: offer a procedure and call it, subscribe to a topic and publish to it.
 //
-//     npm install wampy ws
-//     node wampy_js.mjs ws://127.0.0.1:8080/ws
+// Needs `npm install wampy ws`. Takes the router's address, ws://127.0.0.1:8080/ws by default.
 
 import { Wampy } from 'wampy';
 import ws from 'ws';

@@ -81,24 +81,33 @@ class MemoryCarrier:
 class WebSocketCarrier:
     """A WebSocket connection."""
 
-    def __init__(self, connection: ClientConnection, serializer: Serializer) -> None:
+    def __init__(self, connection: ClientConnection, serializer: Serializer, *, is_batched: bool) -> None:
         self._connection = connection
         self._is_text = not serializer.is_binary
+        self._is_batched = is_batched
+        # What came in a batch and is still to be received.
+        self._batch: deque[bytes] = deque()
 
     @classmethod
     async def open(
-        cls, serializer: Serializer, *, port: int | None = None, path: str | None = None
+        cls,
+        serializer: Serializer,
+        *,
+        port: int | None = None,
+        path: str | None = None,
+        is_batched: bool = False,
+        compression: str | None = None,
     ) -> WebSocketCarrier:
         """Connect to `ws://127.0.0.1:port/ws`, or to the same over the Unix socket at `path`.
 
         The library's queue is unbounded: it would not read, nor close, while a test leaves messages in it.
         """
-        subprotocol = Subprotocol(f"wamp.2.{serializer.name}")
+        subprotocol = Subprotocol(f"wamp.2.{serializer.name}" + (".batched" if is_batched else ""))
         opening = (
             connect(
                 f"ws://127.0.0.1:{port}/ws",
                 subprotocols=[subprotocol],
-                compression=None,
+                compression=compression,
                 max_size=None,
                 max_queue=None,
                 ping_interval=None,
@@ -117,10 +126,14 @@ class WebSocketCarrier:
         )
         connection = await opening
         assert connection.subprotocol == subprotocol
-        return cls(connection, serializer)
+        extensions = connection.response.headers.get("Sec-WebSocket-Extensions", "") if connection.response else ""
+        assert extensions.startswith("permessage-deflate") is (compression is not None)
+        return cls(connection, serializer, is_batched=is_batched)
 
     async def send(self, data: bytes) -> None:
-        """See `Carrier`."""
+        """See `Carrier`. A batch has one message: the spec has the peer decide what goes together."""
+        if self._is_batched:
+            data = data + b"\x1e" if self._is_text else len(data).to_bytes(4, "big") + data
         try:
             await self._connection.send(data.decode() if self._is_text else data)
         except ConnectionClosed as closed:
@@ -128,12 +141,30 @@ class WebSocketCarrier:
 
     async def receive(self) -> bytes:
         """See `Carrier`."""
-        try:
-            message = await self._connection.recv()
-        except ConnectionClosed as closed:
-            raise Gone(str(closed)) from None
-        assert isinstance(message, str) is self._is_text, "JSON travels in text messages, the others in binary ones"
-        return message.encode() if isinstance(message, str) else message
+        if not self._batch:
+            try:
+                message = await self._connection.recv()
+            except ConnectionClosed as closed:
+                raise Gone(str(closed)) from None
+            assert isinstance(message, str) is self._is_text, "JSON travels in text messages, the others in binary ones"
+            self._batch += self._messages(message.encode() if isinstance(message, str) else message)
+        return self._batch.popleft()
+
+    def _messages(self, data: bytes) -> list[bytes]:
+        if not self._is_batched:
+            return [data]
+        if self._is_text:
+            *messages, rest = data.split(b"\x1e")
+            assert messages
+            assert not rest
+            return messages
+        messages = []
+        while data:
+            end = 4 + int.from_bytes(data[:4], "big")
+            assert 4 < end <= len(data)
+            messages.append(data[4:end])
+            data = data[end:]
+        return messages
 
     async def close(self) -> None:
         """See `Carrier`."""

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from tests.conformance.router import Complaints, RealmUnderTest, Router, Way
 
-from conformance.router import Complaints, RealmUnderTest, Router, Way
 from rocade.router.permissions import Role
 
 SERIALIZERS = ("json", "msgpack", "cbor")
@@ -19,9 +19,13 @@ WAYS = [
         for transport in ("memory", "websocket", "rawsocket", "unix", "longpoll")
         for serializer in SERIALIZERS
     ),
+    Way("uvloop", "websocket-batched", "json"),
+    Way("uvloop", "websocket-batched", "msgpack"),
+    Way("uvloop", "websocket-deflate", "json"),
     # The standard library's loop sees fewer combinations.
     Way("asyncio", "memory", "cbor"),
     Way("asyncio", "websocket", "json"),
+    Way("asyncio", "websocket-batched", "cbor"),
     Way("asyncio", "rawsocket", "msgpack"),
     Way("asyncio", "unix", "json"),
     Way("asyncio", "longpoll-batched", "msgpack"),

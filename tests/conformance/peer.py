@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 import cbor2
 import msgspec
+from tests.conformance.carriers import Carrier, Gone
+from tests.conformance.waiting import TIMEOUT
 
-from conformance.carriers import Carrier, Gone
-from conformance.waiting import TIMEOUT
 from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import (
     Abort,

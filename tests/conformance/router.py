@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-
-from conformance.carriers import (
+from tests.conformance.carriers import (
     MAX_MESSAGE_BYTES,
     Carrier,
     LongPollCarrier,
@@ -21,8 +20,10 @@ from conformance.carriers import (
     RawSocketCarrier,
     WebSocketCarrier,
 )
-from conformance.peer import Peer
-from conformance.waiting import TIMEOUT
+from tests.conformance.peer import Peer
+from tests.conformance.waiting import TIMEOUT
+
+from rocade.net.deflate import DeflateOptions
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
@@ -107,7 +108,7 @@ class Router:
         options = LongPollOptions(session_timeout=0.5, order_patience=0.1)
         self._listener = Listener(
             build_site({"/lp": LongPoll(options, self.entrance)}),
-            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(), self.entrance)},
+            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)},
             rawsocket=RawSocketEndpoint(RawSocketOptions(), self.entrance),
         )
         tcp = bind_tcp("127.0.0.1", 0)
@@ -173,6 +174,10 @@ class RealmUnderTest:
                 carrier = MemoryCarrier(router.entrance, chosen)
             case "websocket":
                 carrier = await WebSocketCarrier.open(chosen, port=router.port)
+            case "websocket-batched":
+                carrier = await WebSocketCarrier.open(chosen, port=router.port, is_batched=True)
+            case "websocket-deflate":
+                carrier = await WebSocketCarrier.open(chosen, port=router.port, compression="deflate")
             case "unix-websocket":
                 carrier = await WebSocketCarrier.open(chosen, path=router.path)
             case "longpoll" | "longpoll-batched" as kind:

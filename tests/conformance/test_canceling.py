@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.conformance.peer import Peer
+from tests.conformance.router import RealmUnderTest
 
-from conformance.peer import Peer
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import (
     Cancel,
     CancelMode,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.conformance.peer import Peer
+from tests.conformance.router import RealmUnderTest
 
-from conformance.peer import Peer
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import Error, Event, Interrupt, Invocation, Result
 
 TOPIC = "com.example.topic"

@@ -11,9 +11,9 @@ from typing import Any
 
 import cbor2
 import pytest
+from tests.conformance.peer import Peer, encode_plainly
+from tests.conformance.router import RealmUnderTest
 
-from conformance.peer import Peer, encode_plainly
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import Abort, Error, Invocation, Published, Result
 
 TOPIC = "com.example.topic"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.conformance.router import EVERYTHING, RealmUnderTest
 
-from conformance.router import EVERYTHING, RealmUnderTest
 from rocade.router.permissions import Permission, Role
 from rocade.wamp.messages import (
     Event,

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from tests.conformance.peer import Peer
+from tests.conformance.router import RealmUnderTest
 
-from conformance.peer import Peer
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import (
     Abort,
     Call,

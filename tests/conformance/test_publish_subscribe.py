@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.conformance.router import RealmUnderTest
 
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import Event, EventDetails, Match, Publish, Published, PublishOptions, Subscribed
 
 TOPIC = "com.example.topic"

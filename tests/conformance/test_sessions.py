@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.conformance.peer import Peer
+from tests.conformance.router import RealmUnderTest
 
-from conformance.peer import Peer
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import (
     Abort,
     CloseDetails,
@@ -223,7 +223,7 @@ async def test_what_only_routers_send_is_a_protocol_error(realm: RealmUnderTest,
     ids=repr,
 )
 async def test_a_message_of_the_wrong_shape_is_a_protocol_error(realm: RealmUnderTest, message: Any) -> None:
-    from conformance.peer import encode_plainly
+    from tests.conformance.peer import encode_plainly
 
     peer = await realm.join()
 

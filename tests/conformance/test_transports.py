@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from conformance.carriers import RawSocketCarrier, WebSocketCarrier
-from conformance.router import RealmUnderTest, Router
-from conformance.waiting import TIMEOUT
+from tests.conformance.carriers import RawSocketCarrier, WebSocketCarrier
+from tests.conformance.router import RealmUnderTest, Router
+from tests.conformance.waiting import TIMEOUT
+
 from rocade.wamp.framing import FrameType, encode_handshake, frame_control
 from rocade.wamp.messages import Event, Invocation, Result
 

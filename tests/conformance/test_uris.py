@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.conformance.router import RealmUnderTest
 
-from conformance.router import RealmUnderTest
 from rocade.wamp.messages import Match
 
 INVALID = "wamp.error.invalid_uri"

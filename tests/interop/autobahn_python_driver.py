@@ -1,8 +1,10 @@
 """autobahn-python as a program that tests can drive; see `interop.lines` for what is spoken.
 
 Sessions are opened and used as in autobahn's documentation: a `Component` with a transport, and the session that it
-hands to `on_join`.
+hands to `on_join`; or an `ApplicationSession` under its `ApplicationRunner`.
 """
+
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from autobahn.asyncio.component import Component
+from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.serializer import create_transport_serializer
 from autobahn.wamp.types import (
     CallDetails,
     CallOptions,
@@ -23,6 +27,7 @@ from autobahn.wamp.types import (
     EventDetails,
     PublishOptions,
     RegisterOptions,
+    SessionDetails,
     SubscribeOptions,
 )
 
@@ -63,6 +68,8 @@ class Driver:
             self._say({"reply": command["id"], **reply})
 
     async def do_join(self, command: Command) -> Any:
+        if command["serializer"].endswith(".batched"):
+            return await self._join_under_runner(command)
         component = Component(transports=[_transport(command)], realm=command["realm"])
         joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -75,21 +82,41 @@ class Driver:
         def on_leave(session: Any, details: Any) -> None:
             if not joined.done():
                 joined.set_exception(ApplicationError(details.reason, details.message))
-            self._say({"left": command["session"], "details": {"reason": details.reason, "message": details.message}})
+            self._left(command, details)
 
         done = component.start(asyncio.get_running_loop())
         done.add_done_callback(lambda future: future.cancelled() or future.exception())
         await asyncio.wait((joined, done), return_when=asyncio.FIRST_COMPLETED)
         if not joined.done():
             done.result()
-        details = joined.result()
-        return {
-            "session": details.session,
-            "authid": details.authid,
-            "authrole": details.authrole,
-            "authmethod": details.authmethod,
-            "realm": details.realm,
-        }
+        return _welcome(joined.result())
+
+    async def _join_under_runner(self, command: Command) -> Any:
+        """Batched serializers are for application runners, which prefer them; components do not know them."""
+        joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        driver = self
+
+        class Session(ApplicationSession):  # type: ignore[misc]
+            def onJoin(self, details: Any) -> None:
+                driver._sessions[command["session"]] = self
+                joined.set_result(details)
+
+            def onLeave(self, details: Any) -> None:
+                if not joined.done():
+                    joined.set_exception(ApplicationError(details.reason, details.message))
+                driver._left(command, details)
+                self.disconnect()
+
+            def onUserError(self, fail: Any, msg: str) -> None:
+                pass
+
+        serializer = create_transport_serializer(command["serializer"])
+        runner = ApplicationRunner(_transport(command)["url"], command["realm"], serializers=[serializer])
+        await runner.run(Session, start_loop=False)
+        return _welcome(await joined)
+
+    def _left(self, command: Command, details: Any) -> None:
+        self._say({"left": command["session"], "details": {"reason": details.reason, "message": details.message}})
 
     async def do_leave(self, command: Command) -> None:
         await self._sessions.pop(command["session"]).leave()
@@ -180,7 +207,8 @@ class Driver:
         }
         self._say({"handler": handler, "invocation": {"id": id, "args": args, "kwargs": kwargs, "details": about}})
         try:
-            return await answer
+            result: CallResult = await answer
+            return result
         except asyncio.CancelledError:
             self._say({"interrupted": id})
             raise
@@ -200,6 +228,16 @@ def _transport(command: Command) -> dict[str, Any]:
         "url": f"ws://127.0.0.1:{command['port']}/ws",
         "serializers": [command["serializer"]],
         "max_retries": 0,
+    }
+
+
+def _welcome(details: SessionDetails) -> Command:
+    return {
+        "session": details.session,
+        "authid": details.authid,
+        "authrole": details.authrole,
+        "authmethod": details.authmethod,
+        "realm": details.realm,
     }
 
 

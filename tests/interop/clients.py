@@ -26,7 +26,7 @@ class Client:
 
     Attributes:
         library: which one.
-        serializer: "json", "msgpack" or "cbor".
+        serializer: "json", "msgpack" or "cbor", with ".batched" behind it where messages travel in batches.
         transport: "websocket", "rawsocket" or "longpoll".
     """
 
@@ -69,7 +69,7 @@ class Client:
 
         Binary is binary everywhere, except that the JavaScript libraries leave it in the form that it has in JSON.
         """
-        if self.serializer != "json" or self.library == AUTOBAHN_PYTHON:
+        if not self.serializer.startswith("json") or self.library == AUTOBAHN_PYTHON:
             return value
         if isinstance(value, bytes):
             return "\0" + base64.b64encode(value).decode()
@@ -83,7 +83,8 @@ class Client:
 SERIALIZERS = ("json", "msgpack", "cbor")
 
 CLIENTS = [
-    *(Client(AUTOBAHN_PYTHON, serializer, "websocket") for serializer in SERIALIZERS),
+    *(Client(AUTOBAHN_PYTHON, serializer) for serializer in SERIALIZERS),
+    *(Client(AUTOBAHN_PYTHON, f"{serializer}.batched") for serializer in SERIALIZERS),
     *(Client(AUTOBAHN_PYTHON, serializer, "rawsocket") for serializer in SERIALIZERS),
     *(Client(AUTOBAHN_JS, serializer) for serializer in SERIALIZERS),
     Client(AUTOBAHN_JS, "json", "rawsocket"),  # the only serializer that it has there

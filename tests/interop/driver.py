@@ -352,9 +352,7 @@ class Registration:
         id: registration id.
     """
 
-    def __init__(
-        self, driver: Driver, session: str, handler: int, answer: Callable[[Invocation], None] | None
-    ) -> None:
+    def __init__(self, driver: Driver, session: str, handler: int, answer: Callable[[Invocation], None] | None) -> None:
         self.id = 0
         self.handler = handler
         self._driver = driver

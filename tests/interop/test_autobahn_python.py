@@ -39,13 +39,13 @@ def test_a_component_offers_calls_publishes_and_ends(router: Router) -> None:
 
 @pytest.mark.parametrize(
     ("scheme", "arguments", "protocol"),
-    [("ws", [], "wamp.2.cbor"), ("ws", ["batched"], "wamp.2.json"), ("rs", [], None)],
-    ids=["websocket", "websocket-batched", "rawsocket"],
+    [("ws", [], "wamp.2.cbor.batched"), ("ws", ["plain"], "wamp.2.msgpack"), ("rs", [], None)],
+    ids=["websocket", "websocket-plain", "rawsocket"],
 )
 def test_an_application_session_runs_under_its_runner(
     router: Router, scheme: str, arguments: list[str], protocol: str | None
 ) -> None:
-    """The runner offers compression, which is declined, fragments large messages, and prefers batched serializers."""
+    """The runner offers compression, which is declined, fragments large messages, and prefers batches."""
     url = router.url if scheme == "ws" else f"rs://127.0.0.1:{router.port}"
 
     seen = output_of("application_session.py", url, *arguments)

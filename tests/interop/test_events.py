@@ -105,9 +105,9 @@ def test_an_unsubscribed_client_gets_no_more_events(client: Client, join: Join) 
 def test_a_publisher_chooses_who_gets_an_event(client: Client, join: Join, list_: str, of: str) -> None:
     publisher, chosen, other = join(client), join(client), join(client)
     of_chosen, of_other = chosen.subscribe("com.example.chosen"), other.subscribe("com.example.chosen")
-    option = list_ if of == "id" else f"{list_}_{of}"
+    option: dict[str, Any] = {list_ if of == "id" else f"{list_}_{of}": [getattr(chosen, of)]}
 
-    publisher.publish("com.example.chosen", ["first"], **{option: [getattr(chosen, of)]})
+    publisher.publish("com.example.chosen", ["first"], **option)
     publisher.publish("com.example.chosen", ["second"])
 
     with_first, without = (of_other, of_chosen) if list_ == "exclude" else (of_chosen, of_other)

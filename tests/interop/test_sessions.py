@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, CLIENTS, WAMPY, Client
@@ -53,7 +55,7 @@ def test_an_unknown_realm_is_refused(client: Client, join: Join) -> None:
 @pytest.mark.parametrize("action", ["call", "register", "subscribe", "publish"])
 def test_what_is_not_allowed_is_refused(client: Client, join: Join, action: str) -> None:
     session = join(client, NOBODY)
-    attempts = {
+    attempts: dict[str, Callable[[], object]] = {
         "call": lambda: session.call("com.example.closed"),
         "register": lambda: session.register("com.example.closed"),
         "subscribe": lambda: session.subscribe("com.example.closed"),

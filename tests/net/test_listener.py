@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a short key": ({"sec_websocket_key": "c2hvcnQ="}, 400, "16 bytes"),
     "a key that is not base64": ({"sec_websocket_key": "ää" + KEY[2:]}, 400, "16 bytes"),
     "no host": ({"host": None}, 400, "Host"),
-    "no subprotocol": ({"sec_websocket_protocol": None}, 400, "wamp.2.json, wamp.2.msgpack, wamp.2.cbor"),
+    "no subprotocol": ({"sec_websocket_protocol": None}, 400, "wamp.2.json, wamp.2.json.batched"),
     "a foreign subprotocol": ({"sec_websocket_protocol": "mqtt"}, 400, "mqtt"),
     "a foreign origin": ({"origin": "https://evil.example"}, 403, "evil.example"),
     "a null origin": ({"origin": "null"}, 403, "null"),

@@ -132,7 +132,7 @@ def test_a_broad_pattern_does_not_get_calls_of_reserved_procedures(
 ) -> None:
     registered(scene, scene.join(), pattern, match=match)
 
-    message = sent_one(scene.call(caller, "wamp.session.count"), caller)
+    message = sent_one(scene.call(caller, "wamp.session.reset"), caller)
 
     assert message.error == "wamp.error.no_such_procedure"
 
@@ -736,6 +736,18 @@ def test_a_callee_that_handles_timeouts_itself_is_told_and_the_dealer_does_not(s
 
     assert invocation(effects, callee).details.timeout == 1500
     assert wakes(effects) == []
+
+
+def test_what_a_callee_asked_for_ends_with_its_registration(scene: Scene, caller: Session) -> None:
+    other, callee = scene.join(), scene.join()
+    registered(scene, other, "com.shared", invoke=Invoke.LAST)
+    options = {"invoke": Invoke.LAST, "forward_timeout": True, "disclose_caller": True}
+    scene.unregister(callee, registered(scene, callee, "com.shared", **options))
+
+    registered(scene, callee, "com.shared", invoke=Invoke.LAST)
+
+    details = invocation(scene.call(caller, "com.shared", timeout=1000), callee).details
+    assert (details.timeout, details.caller) == (None, None)
 
 
 # --- Leaving ------------------------------------------------------------------------------------------

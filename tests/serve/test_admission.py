@@ -340,7 +340,8 @@ async def test_cancel_finds_the_call_whose_authorizer_is_being_awaited(slow: Slo
     client.cancel(request)
 
     await assert_canceled_once(client, callee, request)
-    assert slow.answers["slow.proc"].cancelled() or slow.started == []
+    if slow.gives_futures or has_begun:
+        assert slow.answers["slow.proc"].cancelled()
     client.call("com.next")
     assert type(callee.take_one()) is Invocation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
-from rocade.errors import HandshakeRefused
+from rocade.errors import HandshakeRefused, ProtocolViolation
 from rocade.net.link import LinkInfo
 from rocade.router.realm import Realm
 from rocade.serve import connection as connection_module
@@ -268,9 +268,9 @@ async def test_what_cannot_be_decoded_breaks_the_protocol_and_the_place_is_named
 async def test_an_explanation_that_quotes_the_client_is_cut(caplog: pytest.LogCaptureFixture) -> None:
     client = Client(open_gateway())
 
-    client.link.deliver(b'[32,1,{"match":"' + b"x" * 100_000 + b'"},"com.topic"]')
+    client.connection.violated(ProtocolViolation("x" * 100_000))
 
-    assert len(client.take_one().details.message) <= connection_module.MAX_TEXT
+    assert len(client.take_one().details.message) == connection_module.MAX_TEXT
     assert len(caplog.text) < 2000
 
 

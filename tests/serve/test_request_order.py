@@ -7,10 +7,14 @@ import itertools
 import json
 from typing import Any
 
+import cbor2
+import msgspec
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rocade.serve.web.request_order import WINDOW, RequestOrder
-from rocade.wamp.codec import JSON
+from rocade.wamp.codec import JSON, SERIALIZERS
 
 HELLO = [1, "realm1", {"roles": {"caller": {}}}]
 GOODBYE = [6, {}, "wamp.close.close_realm"]
@@ -34,6 +38,13 @@ class Recorder:
 
     def link_lost(self, reason: str) -> None:
         self.lost = reason
+
+
+class RawRecorder(Recorder):
+    """The same for messages of any serializer."""
+
+    def message_received(self, data: bytes) -> None:
+        self.messages.append(data)
 
 
 def publish(request: int) -> list[Any]:
@@ -98,12 +109,13 @@ def test_a_client_that_does_not_count_is_held_up_only_once() -> None:
     async def counts_by_two() -> list[Any]:
         recorder = Recorder()
         order = RequestOrder(recorder, JSON, patience=0.01, max_held_bytes=10_000)
+        order.message_received(json.dumps(HELLO).encode())
         order.message_received(json.dumps(publish(2)).encode())
         await asyncio.sleep(0.1)
         order.message_received(json.dumps(publish(4)).encode())
         return recorder.messages
 
-    assert asyncio.run(counts_by_two()) == [publish(2), publish(4)]
+    assert asyncio.run(counts_by_two()) == [HELLO, publish(2), publish(4)]
 
 
 def test_a_request_id_far_away_is_not_held() -> None:
@@ -113,4 +125,57 @@ def test_a_request_id_far_away_is_not_held() -> None:
 def test_only_so_many_bytes_are_held() -> None:
     requests = [publish(request) for request in range(2, 10)]
 
-    assert asyncio.run(passed(*requests, max_held_bytes=200))[:4] == requests[:4]
+    assert asyncio.run(passed(HELLO, *requests, max_held_bytes=200))[:5] == [HELLO, *requests[:4]]
+
+
+def test_nothing_is_held_without_a_session() -> None:
+    messages = [publish(2), HELLO, GOODBYE, publish(2)]
+
+    assert asyncio.run(passed(*messages)) == messages
+
+
+def test_a_session_that_is_resumed_counts_on() -> None:
+    hello = [1, "realm1", {"roles": {"caller": {}}, "resume-session": 7, "resume-token": "secret", "received": 5}]
+
+    assert asyncio.run(passed(hello, publish(8))) == [hello, publish(8)]
+
+
+@pytest.mark.parametrize("hello", [[1], [1, "realm1", {"roles": {"caller": {}}, "more": "x" * 70_000}]], ids=len)
+def test_what_is_no_hello_begins_no_session(hello: list[Any]) -> None:
+    assert asyncio.run(passed(hello, publish(2))) == [hello, publish(2)]
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack", "cbor"])
+@pytest.mark.parametrize("request_id", [2, 24, 128, 250])
+def test_the_order_is_kept_in_every_serializer(serializer: str, request_id: int) -> None:
+    dump = {"json": lambda value: json.dumps(value, indent=1).encode(), "msgpack": msgspec.msgpack.encode}.get(
+        serializer, cbor2.dumps
+    )
+
+    async def arrived() -> list[bytes]:
+        recorder = RawRecorder()
+        order = RequestOrder(recorder, SERIALIZERS[serializer], patience=60, max_held_bytes=10_000)
+        for message in (HELLO, publish(request_id), *map(publish, range(1, request_id))):
+            order.message_received(dump(message))
+        order.link_lost("end of the test")
+        return recorder.messages
+
+    assert asyncio.run(arrived()) == [dump(HELLO), *(dump(publish(id)) for id in range(1, request_id + 1))]
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack", "cbor"])
+@given(data=st.binary())
+@example(b"")
+@example(b"\x93")
+@example(b"\x93\x10")
+@example(b"\x93\xcf\x00")
+@example(b"\xdc")
+@example(b"[16,")
+def test_whatever_comes_passes_or_waits(serializer: str, data: bytes) -> None:
+    async def arrived() -> list[bytes]:
+        recorder = RawRecorder()
+        order = RequestOrder(recorder, SERIALIZERS[serializer], patience=60, max_held_bytes=0)
+        order.message_received(data)
+        return recorder.messages
+
+    assert asyncio.run(arrived()) == [data]

@@ -16,6 +16,8 @@ MIN_WINDOW_BITS = 8
 _MIN_ZLIB_WINDOW_BITS = 9
 """zlib knows no smaller window for what it compresses."""
 
+_MAX_MEMORY_LEVEL = 9
+
 # "Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end", and append them again (sections 7.2.1, 7.2.2).
 _TAIL = b"\x00\x00\xff\xff"
 
@@ -47,8 +49,8 @@ class DeflateOptions:
         for bits in (self.request_max_window_bits or MAX_WINDOW_BITS, self.max_window_bits):
             if not _MIN_ZLIB_WINDOW_BITS <= bits <= MAX_WINDOW_BITS:
                 raise ValueError(f"a window has from {_MIN_ZLIB_WINDOW_BITS} to {MAX_WINDOW_BITS} bits, not {bits}")
-        if not 1 <= self.memory_level <= zlib.MAX_MEM_LEVEL:
-            raise ValueError(f"memory_level must be from 1 to {zlib.MAX_MEM_LEVEL}")
+        if not 1 <= self.memory_level <= _MAX_MEMORY_LEVEL:
+            raise ValueError(f"memory_level must be from 1 to {_MAX_MEMORY_LEVEL}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ they are written.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from rocade.net.deflate import (
     longest_deflated,
 )
 from rocade.net.link import Receiver, Wire
-from rocade.net.websocket import INVALID_DATA, MESSAGE_TOO_BIG, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
+from rocade.net.websocket import INVALID_DATA, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
 from rocade.net.wires import BINARY, TEXT, websocket_frame
 from rocade.wamp.batching import RECORD_SEPARATOR, batch, separator_of, unbatch
 
@@ -108,38 +107,74 @@ class PackedConnection(WebSocketConnection):
     def _handle_batch(self, data: bytes) -> None:
         if self._is_text and data:
             self._separator = separator_of(data)
-        try:
-            self._handle_messages(unbatch(data, is_binary=not self._is_text))
-        except ProtocolViolation as violation:
-            self._fail(PROTOCOL_ERROR, str(violation))
+        self._handle_messages(self._messages_of(data))
+
+    def _messages_of(self, data: bytes) -> Iterator[bytes]:
+        yield from unbatch(data, is_binary=not self._is_text)
 
     def _handle_messages(self, messages: Iterator[bytes]) -> None:
         """Deliver messages of a batch, until they must wait: the receiver has paused, or others want their turn."""
         size = 0
-        for message in messages:
-            if self._receiver is None:
-                return
-            self._receiver.message_received(message)
-            size += len(message)
-            if not self._open:
-                return
-            if self._unwanted or size > READ_LIMIT:
-                self._hold()
-                assert self._held is not None
-                self._held.appendleft(messages)
-                if not self._unwanted:
-                    self._drain_soon()
-                return
+        try:
+            for message in messages:
+                if self._receiver is None:
+                    return
+                self._receiver.message_received(message)
+                size += len(message)
+                if not self._open:
+                    return
+                if self._unwanted or size > READ_LIMIT:
+                    self._wait_with(messages)
+                    return
+        except ProtocolViolation as violation:
+            self._fail(PROTOCOL_ERROR, str(violation))
+
+    def _wait_with(self, messages: Iterator[bytes]) -> None:
+        self._hold()
+        assert self._held is not None
+        self._held.appendleft(messages)
+        if not self._unwanted:
+            self._drain_soon()
 
     def _handle_held(self, item: Any) -> None:
-        if not self._is_batched:
-            super()._handle_held(item)
-        elif type(item) is bytes:
+        if isinstance(item, Iterator):
+            self._handle_messages(item)
+        elif self._is_batched and isinstance(item, bytes):
             self._handle_batch(item)
-        elif isinstance(item, Iterator):
-            try:
-                self._handle_messages(item)
-            except ProtocolViolation as violation:
-                self._fail(PROTOCOL_ERROR, str(violation))
         else:
             super()._handle_held(item)
+
+    # Input: compression.
+
+    def _handle_extended(self, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if self._inflater is None or frame.rsv2 or frame.rsv3 or kind not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            # "MUST NOT set [RSV1] on control frames", nor on any but the first of a message (RFC 7692, section 6).
+            super()._handle_extended(frame)
+        else:
+            self._is_deflated = True
+            self._handle_data(kind, frame)
+
+    def _payload(self, frame: WSFrame, room: int) -> bytes | None:
+        if not self._is_deflated:
+            return super()._payload(frame, room)
+        assert self._inflater is not None
+        is_last = bool(frame.fin)
+        self._is_deflated = not is_last
+        try:
+            return self._inflater.inflate(frame.get_payload_as_bytes(), room, is_last=is_last)
+        except InflatedTooLong:
+            self._too_long()
+        except CorruptMessage as error:
+            self._fail(INVALID_DATA, f"a compressed message is corrupt: {error}")
+        return None
+
+    def _frame_limit(self) -> int:
+        limit = super()._frame_limit()
+        return limit if self._inflater is None else longest_deflated(limit)
+
+    def _settle_plain_type(self) -> None:
+        super()._settle_plain_type()
+        if self._inflater is not None:
+            # The parser lets frames through that are too long for a message which is not compressed.
+            self._plain_type = None

@@ -208,17 +208,20 @@ def _is_same_host(scheme: str, name: str, port: int | None, host: str) -> bool:
     return (name, str(port or default)) == (parts["name"].strip("[]"), parts["port"] or default)
 
 
-def accepting_response(key: str, subprotocol: str, server: str) -> bytes:
+def accepting_response(key: str, subprotocol: str, server: str, extensions: str = "") -> bytes:
     """The 101 response.
 
     Args:
         key: the request's `Sec-WebSocket-Key`.
         subprotocol: what was negotiated; "" for none.
         server: value of the `Server` header; "" for none.
+        extensions: what was negotiated; "" for none.
     """
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept_key(key)}
     if subprotocol:
         headers["Sec-WebSocket-Protocol"] = subprotocol
+    if extensions:
+        headers["Sec-WebSocket-Extensions"] = extensions
     if server:
         headers["Server"] = server
     return _response(HTTPStatus.SWITCHING_PROTOCOLS, headers, b"")

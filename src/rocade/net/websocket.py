@@ -17,15 +17,25 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from rocade.net import upgrade
 from rocade.net.connection import READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
+from rocade.net.deflate import Agreement, DeflateOptions, negotiate
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
-from rocade.net.wires import CLOSE, PING, PONG, WEBSOCKET, subprotocol, websocket_frame, wire_of_subprotocol
+from rocade.net.wires import (
+    CLOSE,
+    PACKED_WEBSOCKET,
+    PING,
+    PONG,
+    WEBSOCKET,
+    serializer_of_subprotocol,
+    subprotocols,
+    websocket_frame,
+)
 
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
 PROTOCOL_ERROR = 1002
 UNSUPPORTED_DATA = 1003
-INVALID_TEXT = 1007
+INVALID_DATA = 1007
 MESSAGE_TOO_BIG = 1009
 INTERNAL_ERROR = 1011
 
@@ -50,7 +60,8 @@ class WebSocketOptions:
     """
 
     serializers: tuple[str, ...] = ("json", "msgpack", "cbor")
-    """Accepted serializers; the first one is used for clients without a subprotocol, where that is allowed."""
+    """Accepted serializers, in batches or not; the first one is used for clients without a subprotocol, where that is
+    allowed."""
     max_message_bytes: int = 16 * 1024 * 1024
     """Longest accepted message, all its fragments together."""
     ping_interval: float = 30.0
@@ -67,6 +78,8 @@ class WebSocketOptions:
     """Patterns of hosts by which the server may be reached; None is any."""
     require_subprotocol: bool = True
     """Whether a client must offer a subprotocol that is accepted."""
+    deflate: DeflateOptions | None = None
+    """How messages are compressed for clients that offer it; None never compresses."""
     server_header: str = "Rocade"
     """`Server` header of the handshake's response; "" for none."""
 
@@ -95,6 +108,9 @@ class Acceptance:
 
     wire: Wire
     subprotocol: str
+    is_batched: bool
+    agreement: Agreement | None
+    """On compression; None is without."""
     response: bytes
 
 
@@ -110,8 +126,7 @@ class WebSocketEndpoint:
         """
         self.options = options
         self.connected = connected
-        self.connection_class = WebSocketConnection
-        self._subprotocols = tuple(map(subprotocol, options.serializers))
+        self._subprotocols = tuple(name for serializer in options.serializers for name in subprotocols(serializer))
         self._origins = upgrade.OriginPolicy(
             options.allowed_origins,
             allow_null_origin=options.allow_null_origin,
@@ -128,9 +143,19 @@ class WebSocketEndpoint:
         upgrade.check_request(request.method, request.http_version, headers)
         self._origins.check(headers)
         chosen = upgrade.choose_subprotocol(headers, self._subprotocols, required=self.options.require_subprotocol)
-        wire = wire_of_subprotocol(chosen) or WEBSOCKET[self.options.serializers[0]]
-        key = headers["sec-websocket-key"]
-        return Acceptance(wire, chosen, upgrade.accepting_response(key, chosen, self.options.server_header))
+        serializer, is_batched = serializer_of_subprotocol(chosen) if chosen else (self.options.serializers[0], False)
+        agreement = None
+        if self.options.deflate is not None:
+            agreement = negotiate(headers.get("sec-websocket-extensions", ""), self.options.deflate)
+        is_packed = is_batched or agreement is not None
+        response = upgrade.accepting_response(
+            headers["sec-websocket-key"],
+            chosen,
+            self.options.server_header,
+            extensions="" if agreement is None else agreement.header,
+        )
+        wire = (PACKED_WEBSOCKET if is_packed else WEBSOCKET)[serializer]
+        return Acceptance(wire, chosen, is_batched, agreement, response)
 
     def open(
         self, surroundings: Surroundings, transport: asyncio.Transport, request: UpgradeRequest, acceptance: Acceptance
@@ -139,7 +164,7 @@ class WebSocketEndpoint:
 
         Bytes that came behind the request must be given to `WebSocketConnection.feed`.
         """
-        connection = self.connection_class(surroundings, acceptance.wire, self.options)
+        connection = self.new_connection(surroundings, acceptance)
         connection.info = LinkInfo(
             transport="websocket",
             peer=peer_name(transport),
@@ -154,6 +179,21 @@ class WebSocketEndpoint:
         connection.connection_made(transport)
         connection._begin(self.connected)
         return connection
+
+    def new_connection(self, surroundings: Surroundings, acceptance: Acceptance) -> WebSocketConnection:
+        """A connection of the kind that was negotiated."""
+        # It imports this module.
+        from rocade.net.packed import PackedConnection
+
+        if acceptance.agreement is None and not acceptance.is_batched:
+            return WebSocketConnection(surroundings, acceptance.wire, self.options)
+        return PackedConnection(
+            surroundings,
+            acceptance.wire,
+            self.options,
+            is_batched=acceptance.is_batched,
+            agreement=acceptance.agreement,
+        )
 
 
 class WebSocketConnection(StreamLink, WSListener):
@@ -261,7 +301,7 @@ class WebSocketConnection(StreamLink, WSListener):
         if frame.msg_type is self._plain_type and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             data = frame.get_payload_as_bytes()
             if self._is_text and not data.isascii() and not _is_utf8(data):
-                self._fail(INVALID_TEXT, "a text message is not UTF-8")
+                self._fail(INVALID_DATA, "a text message is not UTF-8")
                 return
             self._deliver(data)
         else:
@@ -274,6 +314,10 @@ class WebSocketConnection(StreamLink, WSListener):
         self._attention = True
 
     # What `Link` and the heartbeat offer.
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Write one message of whatever type; `write` writes those of the wire's own."""
+        self.write((websocket_frame(opcode, payload),))
 
     def close(self, reason: str = "", *, failure: bool = False) -> None:
         """See `Link.close`."""
@@ -296,13 +340,17 @@ class WebSocketConnection(StreamLink, WSListener):
             self._unparsed = frame.tail_size
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._fail(PROTOCOL_ERROR, "reserved bits are set, and no extension was negotiated")
+            self._handle_extended(frame)
         elif kind is _PING:
             self._answer(websocket_frame(PONG, frame.get_payload_as_bytes()))
         elif kind is _CLOSE:
             self._handle_close(frame.get_payload_as_bytes())
         elif kind is not _PONG:
             self._handle_data(kind, frame)
+
+    def _handle_extended(self, _frame: WSFrame) -> None:
+        """A frame with reserved bits, which only an extension can give a meaning."""
+        self._fail(PROTOCOL_ERROR, "reserved bits are set, and no extension was negotiated for them")
 
     def _handle_data(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind is _CONTINUATION:
@@ -313,7 +361,9 @@ class WebSocketConnection(StreamLink, WSListener):
         elif self._fragments is not None:
             self._fail(PROTOCOL_ERROR, "a new message before the fragmented one was complete")
         elif frame.fin:
-            self._handle_message(kind, frame.get_payload_as_bytes())
+            data = self._payload(frame, self._max_message_bytes)
+            if data is not None:
+                self._handle_message(kind, data)
         else:
             self._fragments_type = kind
             self._decoder = _Utf8Decoder() if kind is _TEXT else None
@@ -323,15 +373,14 @@ class WebSocketConnection(StreamLink, WSListener):
             self._append_fragment(self._fragments, frame)
 
     def _append_fragment(self, fragments: bytearray, frame: WSFrame) -> None:
-        if len(fragments) + frame.payload_size > self._max_message_bytes:
-            self._fail(MESSAGE_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes")
+        data = self._payload(frame, self._max_message_bytes - len(fragments))
+        if data is None:
             return
-        data = frame.get_payload_as_bytes()
         if self._decoder is not None:
             try:
                 self._decoder.decode(data, bool(frame.fin))
             except UnicodeDecodeError:
-                self._fail(INVALID_TEXT, "a text message is not UTF-8")
+                self._fail(INVALID_DATA, "a text message is not UTF-8")
                 return
         fragments += data
         if frame.fin:
@@ -342,9 +391,24 @@ class WebSocketConnection(StreamLink, WSListener):
             else:
                 self._handle_other_type(bytes(fragments))
 
+    def _payload(self, frame: WSFrame, room: int) -> bytes | None:
+        """What a frame adds to its message; None when that cannot be, and the connection has failed.
+
+        Args:
+            frame: a data frame.
+            room: bytes that the message may still grow by.
+        """
+        if frame.payload_size > room:
+            self._too_long()
+            return None
+        return frame.get_payload_as_bytes()
+
+    def _too_long(self) -> None:
+        self._fail(MESSAGE_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes")
+
     def _handle_message(self, kind: WSMsgType, data: bytes) -> None:
         if kind is _TEXT and not _is_utf8(data):
-            self._fail(INVALID_TEXT, "a text message is not UTF-8")
+            self._fail(INVALID_DATA, "a text message is not UTF-8")
         elif kind is self._own_type:
             self._deliver(data)
         else:
@@ -375,7 +439,7 @@ class WebSocketConnection(StreamLink, WSListener):
         self._lose(self._reason)
 
     def _handle_held(self, item: Any) -> None:
-        if type(item) is bytes:
+        if isinstance(item, bytes):
             super()._handle_held(item)
         else:
             self._held = None
@@ -433,11 +497,15 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _renew_parser(self) -> None:
         """Begin with an empty parser. Its buffer never shrinks, so a large one is given back with it."""
-        self._parser = new_parser(self, self._parser_failed, self._max_message_bytes)
+        self._parser = new_parser(self, self._parser_failed, self._frame_limit())
         self._room = self._parser.get_buffer
         self._parse = self._parser.buffer_updated
         self._is_large = self._attention = False
         self._settle_plain_type()
+
+    def _frame_limit(self) -> int:
+        """Longest frame that the parser is to accept."""
+        return self._max_message_bytes
 
     def _settle_plain_type(self) -> None:
         look_closer = self._ended or self._is_large or self._fragments is not None
@@ -479,7 +547,7 @@ def decode_close(payload: bytes) -> tuple[int | None, str]:
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError:
-        raise InvalidClose(INVALID_TEXT, "the reason for closing is not UTF-8") from None
+        raise InvalidClose(INVALID_DATA, "the reason for closing is not UTF-8") from None
 
 
 def _is_close_code(code: int) -> bool:

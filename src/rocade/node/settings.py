@@ -43,7 +43,7 @@ class Controller(Section, kw_only=True, frozen=True):
 
 
 class WorkerOptions(Section, kw_only=True, frozen=True):
-    """How a worker process runs. Nothing can be set yet."""
+    """How a worker process runs."""
 
     refused: ClassVar = {
         key: f"the worker option '{key}' is not supported yet"
@@ -60,6 +60,16 @@ class WorkerOptions(Section, kw_only=True, frozen=True):
             "title",
         )
     }
+
+    resume_window: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="Seconds that a session outlives its connection if its client asks for it; 0: none does. "
+            "Rocade's own addition.",
+        ),
+    ] = 30.0
 
 
 class RouterWorker(Section, kw_only=True, frozen=True):

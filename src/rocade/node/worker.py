@@ -53,7 +53,7 @@ class Worker:
             configuration: of a checked configuration file.
         """
         self.configuration = configuration
-        self.gateway = Gateway()
+        self.gateway = Gateway(resume_window=configuration.options.resume_window)
         for realm in configuration.realms:
             self.gateway.add_realm(
                 realm.name,

@@ -153,15 +153,14 @@ class Broker:
         if subscription is None:
             self._check(topic, match)
             subscription = Subscription(self._ids.next(self.subscriptions), topic, match, self._wall_clock())
-            self._index.add(topic, match, subscription)
-            self.subscriptions[subscription.id] = subscription
-            if match is not Match.EXACT:
-                self.announcer.patterns_changed()
         effects: list[Effect] = [Deliver(Subscribed(message.request, subscription.id), (session,))]
         if session not in subscription.subscribers:
+            # Told to those who listened before: a subscription to everything does not begin with news of itself.
+            effects.extend(self._events.attached(session, subscription, is_new=is_new))
+            if is_new:
+                self._add(subscription)
             subscription.subscribers[session] = None
             session.subscriptions[subscription.id] = subscription
-            effects.extend(self._events.attached(session, subscription, is_new=is_new))
         return effects
 
     def unsubscribe(self, session: Session, message: Unsubscribe) -> list[Effect]:
@@ -222,6 +221,12 @@ class Broker:
             session.subscriptions.clear()
             effects.extend(self._events.detached(session, subscription, was_last=was_last))
         return effects
+
+    def _add(self, subscription: Subscription) -> None:
+        self._index.add(subscription.uri, subscription.match, subscription)
+        self.subscriptions[subscription.id] = subscription
+        if subscription.match is not Match.EXACT:
+            self.announcer.patterns_changed()
 
     def _remove(self, session: Session, subscription: Subscription) -> bool:
         """Take a session off a subscription; whether the subscription is gone with it."""

@@ -98,6 +98,10 @@ class Meta:
         """Tell that a session is in the realm."""
         return self._sessions.joined(session)
 
+    def detached(self, session: Session) -> list[Effect]:
+        """Carry out what a session left behind that has lost its connection, but may come back."""
+        return self._testaments.detached(session)
+
     def left(self, session: Session, *, silently: bool = False) -> list[Effect]:
         """Carry out what a session that is gone left behind, and tell that it is gone.
 
@@ -108,7 +112,7 @@ class Meta:
         if silently:
             self._testaments.forget(session)
             return self._schemas.left(session)
-        return [*self._testaments.executed(session), *self._schemas.left(session), *self._sessions.left(session)]
+        return [*self._testaments.destroyed(session), *self._schemas.left(session), *self._sessions.left(session)]
 
 
 class Procedure:

@@ -142,8 +142,12 @@ class Realm:
         return self.meta.joined(session)
 
     def detach(self, session: Session) -> list[Effect]:
-        """A session has lost its connection, but may come back: all that it has lives on (docs/resume.md)."""
-        return []
+        """A session has lost its connection, but may come back: all that it has lives on (docs/resume.md).
+
+        Returns:
+            Its testaments of scope "detached".
+        """
+        return self.meta.detached(session)
 
     def leave(self, session: Session) -> list[Effect]:
         """Let a session go, and end all it had: also when its connection just vanished."""

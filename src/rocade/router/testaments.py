@@ -1,7 +1,7 @@
 """Testaments: events that a session leaves behind, published when it has ended, however it ended.
 
-There are two scopes, for the day when a session can outlive its connection: "detached" testaments are then
-published when the connection is lost, "destroyed" ones when the session is. Until then both are when it ends.
+There are two scopes. "destroyed" testaments are published when the session ends. So are "detached" ones, before
+them, unless the session has outlived its connection: then they were when that was lost.
 
 Specification: advanced/pubsub_testament.md.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from rocade.errors import ApplicationError, PayloadNotSerializable
 from rocade.router.answer import Answer
@@ -46,13 +46,16 @@ class Testament(Struct, gc=False):
 
     Attributes:
         scope: when it is published.
-        message: the PUBLISH that the session did not have to send.
+        topic, args, kwargs, options: of the PUBLISH that the session will not have to send.
         disclose: whether subscribers are told whose it is although it was not asked for.
         size: bytes of payload.
     """
 
     scope: Scope
-    message: Publish
+    topic: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    options: PublishOptions
     disclose: bool
     size: int
 
@@ -94,8 +97,8 @@ class Testaments:
             raise ApplicationError("wamp.error.not_authorized", f"not allowed to publish {shown(topic)}")
         options = publish_options or PublishOptions()
         options.acknowledge = None  # there will be nobody to acknowledge it to
-        message = _publish(caller, topic, options, args, kwargs)
-        testament = Testament(scope, message, decision.disclose, len(message.args) + len(message.kwargs))
+        size = len(_dumped(caller, args or [])) + len(_dumped(caller, kwargs or {}))
+        testament = Testament(scope, topic, args or [], kwargs or {}, options, decision.disclose, size)
         testaments = self._of.get(caller, [])
         if len(testaments) == MAX_TESTAMENTS:
             raise _limit_exceeded(f"a session has at most {MAX_TESTAMENTS} testaments")
@@ -106,41 +109,48 @@ class Testaments:
 
     def flush(self, caller: Session, *, scope: Scope = Scope.DESTROYED) -> Answer:
         """Remove the caller's testaments of one scope."""
-        kept = [testament for testament in self._of.pop(caller, ()) if testament.scope is not scope]
-        if kept:
-            self._of[caller] = kept
+        if caller in self._of:
+            self._take(caller, scope)
         return Answer()
 
-    def executed(self, session: Session) -> list[Effect]:
+    def detached(self, session: Session) -> list[Effect]:
+        """EVENTs for what a session left behind that has lost its connection, but not its life. They are used up."""
+        return self._executed(session, Scope.DETACHED) if session in self._of else []
+
+    def destroyed(self, session: Session) -> list[Effect]:
         """EVENTs for what a session that is gone left behind: "detached" before "destroyed" testaments."""
-        testaments = self._of.pop(session, None)
-        if testaments is None:
+        if session not in self._of:
             return []
-        effects: list[Effect] = []
-        for scope in Scope:
-            for testament in testaments:
-                if testament.scope is scope:
-                    effects.extend(self._published(session, testament))
-        return effects
+        return [*self._executed(session, Scope.DETACHED), *self._executed(session, Scope.DESTROYED)]
 
     def forget(self, session: Session) -> None:
         """Let go of a session's testaments without publishing them."""
         self._of.pop(session, None)
 
+    def _executed(self, session: Session, scope: Scope) -> list[Effect]:
+        return [effect for testament in self._take(session, scope) for effect in self._published(session, testament)]
+
+    def _take(self, session: Session, scope: Scope) -> list[Testament]:
+        testaments = self._of.pop(session, ())
+        kept = [testament for testament in testaments if testament.scope is not scope]
+        if kept:
+            self._of[session] = kept
+        return [testament for testament in testaments if testament.scope is scope]
+
     def _published(self, session: Session, testament: Testament) -> list[Effect]:
         try:
-            return self._realm.broker.publish(session, testament.message, testament.disclose)
+            # Serialized only now: the session may have been resumed with another serializer.
+            args, kwargs = _dumped(session, testament.args), _dumped(session, testament.kwargs)
+            message = Publish(1, testament.options, testament.topic, args, kwargs)
+            return self._realm.broker.publish(session, message, testament.disclose)
         except ApplicationError:
             return []  # as for any PUBLISH without acknowledgement
 
 
-def _publish(
-    session: Session, topic: str, options: PublishOptions, args: list[Any] | None, kwargs: dict[str, Any] | None
-) -> Publish:
-    """The PUBLISH, with its payload as if the session itself had sent it."""
-    dump = session.serializer.dump
+def _dumped(session: Session, payload: list[Any] | dict[str, Any]) -> Raw:
+    """A testament's payload, as if the session itself had sent it."""
     try:
-        return Publish(1, options, topic, dump(args) if args else NO_PAYLOAD, dump(kwargs) if kwargs else NO_PAYLOAD)
+        return session.serializer.dump(payload) if payload else NO_PAYLOAD
     except PayloadNotSerializable as error:
         raise ApplicationError("wamp.error.invalid_argument", f"args, kwargs: {error}") from None
 

@@ -35,6 +35,9 @@ __all__ = ["Connection"]
 HELLO_TIMEOUT = 10.0
 """Seconds that a connection may be open without a session."""
 
+MAX_HANDSHAKE_BYTES = 65536
+"""Longest message of clients that have no session: nobody knows yet who they are."""
+
 MAX_TEXT = 500
 """Characters of an explanation in ABORT and in the log; it may quote what the client sent."""
 
@@ -96,6 +99,10 @@ class Connection:
         if self.state is SessionState.ABORTED:
             return
         try:
+            if self.state in _WITHOUT_SESSION and len(data) > MAX_HANDSHAKE_BYTES:
+                raise ProtocolViolation(
+                    f"{len(data)} bytes, where at most {MAX_HANDSHAKE_BYTES} are allowed without a session"
+                )
             message = self._decode(data)
             if self._admission is not None and type(message) not in _LIFE_CYCLE:
                 self._admission.submit(message)
@@ -223,6 +230,7 @@ class Connection:
         session.connection, self.session, self.realm = self, session, realm
         self.outbox, self._admission = resumption.outbox, resumption.admission
         resumption.attach(self.link)
+        session.transport = _transport_details(self.link)
         logger.debug("session %d resumed by %s", session.id, self.link.info.peer)
 
     def give_up(self, reason: str) -> None:
@@ -328,6 +336,7 @@ class Connection:
             self._deadline = None
 
 
+_WITHOUT_SESSION = frozenset((SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.CHALLENGED))
 _LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
 
 

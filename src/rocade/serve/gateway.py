@@ -201,6 +201,13 @@ class Gateway:
             logger.exception("our fault, on a message of session %d; it ends", session.id)
             session.resumption.end_soon("wamp.error.runtime_error")
 
+    def dismiss(self, session: ConnectedSession, reason: str, message: str | None) -> None:
+        """Say GOODBYE to a session that its realm has let go."""
+        if session.connection is not None:
+            session.connection.say_goodbye(reason, message)
+        elif session.resumption is not None:
+            session.resumption.end(reason)
+
     # --- effects ----------------------------------------------------------------------------------
 
     def carry_out(self, realm: Realm, effects: list[Effect]) -> None:
@@ -213,7 +220,7 @@ class Gateway:
         for effect in effects:
             if type(effect) is not Deliver:
                 if type(effect) is EndSession:
-                    effect.session.connection.say_goodbye(effect.reason, effect.message)  # type: ignore[attr-defined]
+                    self.dismiss(effect.session, effect.reason, effect.message)  # type: ignore[arg-type]
                 else:
                     self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue

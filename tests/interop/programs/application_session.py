@@ -1,7 +1,7 @@
 """An autobahn application session with decorated methods and an exception of its own, under its runner.
 
-Run with the router's address, and "batched" to offer batched serializers before a plain one. What it sees it prints,
-one JSON value a line.
+Run with the router's address, and "plain" to offer no batched serializers, which autobahn prefers. What it sees it
+prints, one JSON value a line.
 """
 
 import asyncio
@@ -48,7 +48,9 @@ class Calculator(ApplicationSession):
     async def add(self, a, b):
         return a + b
 
-    @wamp.register("com.example.calculator.square.of.", options=RegisterOptions(match="wildcard", details_arg="details"))
+    @wamp.register(
+        "com.example.calculator.square.of.", options=RegisterOptions(match="wildcard", details_arg="details")
+    )
     def square(self, details):
         return int(details.procedure.rpartition(".")[2]) ** 2
 
@@ -84,6 +86,6 @@ class Calculator(ApplicationSession):
         asyncio.get_event_loop().stop()
 
 
-batched = [MsgPackSerializer(batched=True), JsonSerializer(batched=True), JsonSerializer()]
-runner = ApplicationRunner(sys.argv[1], "realm1", serializers=batched if "batched" in sys.argv else None)
+plain = [MsgPackSerializer(), JsonSerializer()]
+runner = ApplicationRunner(sys.argv[1], "realm1", serializers=plain if "plain" in sys.argv else None)
 runner.run(Calculator, log_level="critical")

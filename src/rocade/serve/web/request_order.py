@@ -8,29 +8,34 @@ with 1" (basic/building_blocks.md).
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable
 
 from rocade.errors import ProtocolViolation
 from rocade.net.link import Receiver
 from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import next_request_id
-from rocade.wamp.messages import Call, Goodbye, Hello, Publish, Register, Subscribe, Unregister, Unsubscribe
+from rocade.wamp.messages import Hello
 
 __all__ = ["RequestOrder"]
 
 WINDOW = 256
 """Distance of request ids up to which one that is missing is waited for."""
 
-_NONE = 0
-_LAST = -1
-_REQUESTS = frozenset((Publish, Subscribe, Unsubscribe, Call, Register, Unregister))
+MAX_HELLO_BYTES = 65536
+"""Longest HELLO that is looked into; a longer one is refused anyway."""
+
+_HELLO, _GOODBYE = 1, 6
+# PUBLISH, SUBSCRIBE, UNSUBSCRIBE, CALL, REGISTER, UNREGISTER
+_REQUESTS = frozenset((16, 32, 34, 48, 64, 66))
 
 
 class RequestOrder:
     """In front of a receiver: holds back a request until those with lower ids have come.
 
     Messages without a request id pass at once, except that GOODBYE stays behind what is held. When a request that is
-    missing does not come in time, what is held passes in the order of ids, and nothing is held from then on: it is the
-    receiver's to say whether that is a violation.
+    missing does not come in time, what is held passes in the order of ids, and nothing is held in this session from
+    then on: it is the receiver's to say whether that is a violation.
     """
 
     def __init__(self, receiver: Receiver, serializer: Serializer, *, patience: float, max_held_bytes: int) -> None:
@@ -42,7 +47,8 @@ class RequestOrder:
             max_held_bytes: bytes that may be held.
         """
         self._receiver = receiver
-        self._decode = serializer.decode
+        self._serializer = serializer
+        self._head = _HEADS[serializer.name]
         self._patience = patience
         self._max_held_bytes = max_held_bytes
         self._next = 1
@@ -52,20 +58,27 @@ class RequestOrder:
         # GOODBYE, which must not overtake what is held
         self._last: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._is_waiting_allowed = True
+        # Between HELLO and GOODBYE, as long as what is missing has come in time.
+        self._is_waiting_allowed = False
 
     def message_received(self, data: bytes) -> None:
         """See `Receiver`."""
-        request = self._request_of(data) if self._is_waiting_allowed else _NONE
-        if self._held and request == _LAST:
-            self._last = [data]
-        elif self._next < request <= self._next + WINDOW and request not in self._held:
-            self._hold(request, data)
-        else:
+        code, request = self._head(data)
+        if code == _HELLO:
+            self._begin(data)
+        elif self._is_waiting_allowed and code == _GOODBYE:
+            if self._held:
+                self._last = [data]
+                return
+            self._is_waiting_allowed = False
+        elif self._is_waiting_allowed and code in _REQUESTS:
+            if self._next < request <= self._next + WINDOW and request not in self._held:
+                self._hold(request, data)
+                return
             if request == self._next:
                 self._next = next_request_id(request)
-            self._receiver.message_received(data)
-            self._pass_on()
+        self._receiver.message_received(data)
+        self._pass_on()
 
     def writing_paused(self) -> None:
         """See `Receiver`."""
@@ -80,19 +93,16 @@ class RequestOrder:
         self._forget()
         self._receiver.link_lost(reason)
 
-    def _request_of(self, data: bytes) -> int:
-        """The request id that has to be in order, or what else a message is to us."""
+    def _begin(self, data: bytes) -> None:
+        """A session begins with its HELLO, and its request ids with it."""
+        self._forget()
+        self._next = 1
         try:
-            message = self._decode(data)
+            hello = self._serializer.decode(data) if len(data) <= MAX_HELLO_BYTES else None
         except ProtocolViolation:
-            return _NONE  # the receiver says what is wrong
-        if type(message) is Hello:
-            # A session begins with its HELLO, and its ids with it.
-            self._forget()
-            self._next = 1
-        elif type(message) is Goodbye:
-            return _LAST
-        return message.request if type(message) in _REQUESTS else _NONE  # type: ignore[attr-defined]
+            hello = None  # the receiver says what is wrong
+        # A session that is resumed goes on where it stopped, wherever that was.
+        self._is_waiting_allowed = isinstance(hello, Hello) and hello.details.resume_session is None
 
     def _hold(self, request: int, data: bytes) -> None:
         self._held[request] = data
@@ -130,3 +140,55 @@ class RequestOrder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+# Code and request id of a message, found without a look at the rest of it, however long; zeros where there is none.
+_Head = Callable[[bytes], tuple[int, int]]
+
+_JSON_HEAD = re.compile(rb"\s*\[\s*(\d{1,4})\s*(?:,\s*(\d{1,16})\s*[,\]])?")
+
+
+def _json_head(data: bytes) -> tuple[int, int]:
+    found = _JSON_HEAD.match(data)
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
+
+
+def _binary_head(arrays: dict[int, int], numbers: dict[int, int]) -> _Head:
+    """
+    Args:
+        arrays: first byte of an array -> how many bytes of its length follow.
+        numbers: first byte of an integer -> how many bytes of it follow; one that is not here is the integer itself,
+            or none.
+    """
+
+    def number(data: bytes, at: int) -> tuple[int, int]:
+        first = data[at]
+        size = numbers.get(first, 0)
+        value = int.from_bytes(data[at + 1 : at + 1 + size], "big") if size else first if first < 0x80 else 0
+        return value, at + 1 + size
+
+    def head(data: bytes) -> tuple[int, int]:
+        try:
+            size = arrays.get(data[0])
+            if size is None:
+                return 0, 0
+            code, at = number(data, 1 + size)
+            return code, number(data, at)[0]
+        except IndexError:
+            return 0, 0
+
+    return head
+
+
+# Serializer name -> what finds the head of its messages.
+_HEADS: dict[str, _Head] = {
+    "json": _json_head,
+    "msgpack": _binary_head(
+        {**dict.fromkeys(range(0x90, 0xA0), 0), 0xDC: 2, 0xDD: 4},
+        {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2, 0xD2: 4, 0xD3: 8},
+    ),
+    "cbor": _binary_head(
+        {**dict.fromkeys(range(0x80, 0x98), 0), 0x98: 1, 0x99: 2, 0x9A: 4, 0x9B: 8, 0x9F: 0},
+        {0x18: 1, 0x19: 2, 0x1A: 4, 0x1B: 8},
+    ),
+}
