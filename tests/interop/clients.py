@@ -64,6 +64,11 @@ class Client:
         """Whether it hears that the router is gone; autobahn-js on RawSocket keeps the half-open connection."""
         return (self.library, self.transport) != (AUTOBAHN_JS, "rawsocket")
 
+    @property
+    def large(self) -> int:
+        """Bytes that its users may well send in one message; application runners accept 1 MiB with all around it."""
+        return (1 << 20) - (1 << 10 if self.serializer.endswith(".batched") else 0)
+
     def delivered(self, value: Any) -> Any:
         """What a handler of this client gets for a value that somebody sent.
 

@@ -393,7 +393,7 @@ def test_a_call_in_time_does_not_time_out(client: Client, join: Join) -> None:
 def test_a_mebibyte_goes_both_ways(client: Client, join: Join) -> None:
     callee, caller = join(client), join(client)
     callee.register("com.example.big", echo)
-    big = "0123456789abcdef" * 65_000  # with its envelope just within the 1 MiB that clients accept by default
+    big = "x" * client.large
 
     result = caller.call("com.example.big", [big])
 

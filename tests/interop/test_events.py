@@ -209,7 +209,7 @@ def test_a_publisher_discloses_itself(client: Client, join: Join) -> None:
 def test_a_large_event_arrives(client: Client, join: Join) -> None:
     publisher, subscriber = join(client), join(client)
     subscription = subscriber.subscribe("com.example.big")
-    big = "0123456789abcdef" * 65_000
+    big = "x" * client.large
 
     publisher.publish("com.example.big", [big])
 

@@ -43,6 +43,9 @@ __all__ = ["Admission"]
 AUTHORIZATION_DEADLINE = 10.0
 """Seconds after which an authorizer that has not answered means no."""
 
+MAX_WAITING_BYTES = 1024 * 1024
+"""Bytes of their payloads that wait before that; one message may be larger."""
+
 MAX_WAITING = 64
 """Messages that wait before the session's connection is not read any more."""
 
@@ -59,7 +62,18 @@ class Admission:
         session: whose messages come this way.
     """
 
-    __slots__ = ("_authorize", "_gateway", "_now", "_realm", "_sequential", "_task", "_waiting", "session")
+    __slots__ = (
+        "_authorize",
+        "_gateway",
+        "_now",
+        "_paused",
+        "_realm",
+        "_sequential",
+        "_task",
+        "_waiting",
+        "_waiting_bytes",
+        "session",
+    )
 
     def __init__(self, session: ConnectedSession, realm: Realm, authorizer: Authorizer, gateway: Gateway) -> None:
         """
@@ -77,6 +91,8 @@ class Admission:
         self._sequential = realm.sequential_requests
         # messages with their pending decision (None: not asked for yet), in the order they were sent
         self._waiting: deque[tuple[Message, Awaitable[Decision] | None]] = deque()
+        self._waiting_bytes = 0
+        self._paused = False
         self._task: asyncio.Task[None] | None = None
 
     def submit(self, message: Message) -> None:
@@ -113,6 +129,8 @@ class Admission:
         if self._waiting:
             self._stop_asking()
             self._waiting.clear()
+            self._waiting_bytes = 0
+            self._paused = False
             self.session.outbox.link.resume_reading()
 
     def _ask(self, message: Message) -> Decision | Awaitable[Decision]:
@@ -149,7 +167,9 @@ class Admission:
 
     def _wait(self, message: Message, decision: Awaitable[Decision] | None) -> None:
         self._waiting.append((message, decision))
-        if len(self._waiting) == MAX_WAITING:
+        self._waiting_bytes += _payload_bytes(message)
+        if not self._paused and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES):
+            self._paused = True
             self.session.outbox.link.pause_reading()
         self._start_asking()
 
@@ -172,8 +192,10 @@ class Admission:
         self._task = None
 
     def _take_out(self, position: int) -> None:
+        self._waiting_bytes -= _payload_bytes(self._waiting[position][0])
         del self._waiting[position]
-        if len(self._waiting) == MAX_WAITING // 2:
+        if self._paused and len(self._waiting) <= MAX_WAITING // 2 and self._waiting_bytes < MAX_WAITING_BYTES:
+            self._paused = False
             self.session.outbox.link.resume_reading()
 
     def _start_asking(self) -> None:
@@ -224,6 +246,10 @@ class Admission:
                 self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, error))
                 return True
         return False
+
+
+def _payload_bytes(message: Message) -> int:
+    return len(getattr(message, "args", b"")) + len(getattr(message, "kwargs", b""))
 
 
 _FAILED = Decision(False)

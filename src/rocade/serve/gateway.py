@@ -89,6 +89,8 @@ class Gateway:
         self.realms: dict[str, Realm] = {}
         self.connections: set[Connection] = set()
         self._random = source or random.Random()
+        # Publication ids are seen by everybody and drawn quickly; nobody should guess session ids from them.
+        self._unpredictable = source or random.SystemRandom()
         self._dirty: list[Outbox] = []
         # call -> when it is to be woken
         self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
@@ -146,7 +148,7 @@ class Gateway:
     def new_session_id(self) -> int:
         """A global-scope id that no open session has."""
         while True:
-            id = self.random_id()
+            id = self._unpredictable.getrandbits(53) + 1
             if not any(id in realm.sessions for realm in self.realms.values()):
                 return id
 
@@ -297,7 +299,11 @@ class Gateway:
         """One write for each link that something was put into the outbox of."""
         dirty, self._dirty = self._dirty, []
         for outbox in dirty:
-            outbox.flush()
+            try:
+                outbox.flush()
+            except Exception:  # one link's failure must not keep back what others are owed
+                logger.exception("writing to %s failed", outbox.link.info.peer)
+                outbox.link.abort()
 
     # --- the end ----------------------------------------------------------------------------------
 

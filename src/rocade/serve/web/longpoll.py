@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from rocade.errors import ProtocolViolation
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.upgrade import OriginPolicy, UpgradeRefused, header_map
-from rocade.net.wires import LONG_POLL, SUBPROTOCOL_PREFIX
+from rocade.net.wires import LONG_POLL, serializer_of_subprotocol, subprotocols
 from rocade.serve.web.longpoll_link import Answer, LongPollLink
 from rocade.serve.web.plain import method_not_allowed, not_found, path_below, plain_answer, refuse_websocket
 from rocade.serve.web.request_order import RequestOrder
@@ -47,7 +47,6 @@ SWEEP_INTERVAL = 1.0
 PREFLIGHT_AGE = 7200
 """Seconds for which browsers may remember that they may send; Chromium allows no more."""
 
-_BATCHED = ".batched"
 _CONTENT_TYPES = {
     "json": "application/json; charset=utf-8",
     "msgpack": "application/x-msgpack",
@@ -125,10 +124,7 @@ class LongPoll:
             allow_null_origin=options.allow_null_origin,
             allowed_hosts=options.allowed_hosts,
         )
-        # protocol, such as "wamp.2.json.batched" -> serializer
-        self._protocols = {
-            SUBPROTOCOL_PREFIX + name + suffix: name for name in options.serializers for suffix in ("", _BATCHED)
-        }
+        self._protocols = [protocol for name in options.serializers for protocol in subprotocols(name)]
         # transport id -> its connection, open or ended a short while ago
         self._links: dict[str, LongPollLink] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -183,13 +179,14 @@ class LongPoll:
         if body is None:
             return None
         protocol = self._choose(body)
+        serializer, is_batched = serializer_of_subprotocol(protocol)
         self._make_room()
         loop = asyncio.get_running_loop()
         link = LongPollLink(
             loop,
-            LONG_POLL[self._protocols[protocol]],
+            LONG_POLL[serializer],
             _describe(scope, headers, protocol),
-            is_batched=protocol.endswith(_BATCHED),
+            is_batched=is_batched,
             max_queue_bytes=self.options.max_queue_bytes,
             max_queue_messages=self.options.max_queue_messages,
             close_timeout=CLOSE_TIMEOUT,
