@@ -202,7 +202,7 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (
         (*SOCKET, "type"),
         "websokcet",
-        f"{IN_SOCKET}.type: expected 'websocket', 'static' or 'json', got 'websokcet'; did you mean 'websocket'?",
+        f"{IN_SOCKET}.type: expected 'websocket', 'longpoll', 'static' or 'json', got 'websokcet'; did you mean 'websocket'?",
     ),
     (
         (*SOCKET, "serializers"),
@@ -414,7 +414,9 @@ def test_a_file_that_lets_strangers_do_everything_needs_insecure(tmp_path: Path,
 def test_check_says_what_a_file_describes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
     data = wide_open()
-    data["workers"][0]["transports"][0]["paths"]["/"] = {"type": "static", "directory": "."}
+    paths = data["workers"][0]["transports"][0]["paths"]
+    paths["/"] = {"type": "static", "directory": "."}
+    paths["/lp"] = {"type": "longpoll"}
     Path("config.json").write_text(json.dumps(data))
 
     with pytest.raises(SystemExit) as caught:
@@ -426,6 +428,7 @@ def test_check_says_what_a_file_describes(tmp_path: Path, monkeypatch: pytest.Mo
         "  realm realm1: roles anonymous (may do everything)",
         "  listens on 0.0.0.0:8080",
         f"    /: files of {tmp_path}",
+        "    /lp: long-poll (json, msgpack, cbor)",
         "    /ws: WebSocket (json, msgpack, cbor)",
         "needs --insecure: 0.0.0.0:8080 can be reached from other machines, and anybody who connects there may do "
         "everything in realm 'realm1' (as role 'anonymous')",

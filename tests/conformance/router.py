@@ -161,8 +161,8 @@ class RealmUnderTest:
         """A new connection without a session.
 
         Args:
-            transport: "memory", "websocket", "rawsocket", "unix" (RawSocket), "unix-websocket", "longpoll" or
-                "longpoll-batched"; the test's own by default.
+            transport: "memory", "websocket", "websocket-batched", "websocket-deflate", "unix-websocket", "rawsocket",
+                "unix" (RawSocket), "longpoll" or "longpoll-batched"; the test's own by default.
             serializer: "json", "msgpack" or "cbor"; the test's own by default.
             max_message_bytes: longest message that the peer says it accepts; on RawSocket only.
         """

@@ -61,21 +61,3 @@ def test_an_application_session_runs_under_its_runner(
         "done",
         "wamp.close.goodbye_and_out",
     ]
-
-
-def test_a_component_comes_back_after_the_router_was_restarted(tmp_path: Path) -> None:
-    router = Router(tmp_path / "first.log")
-    with subprocess.Popen(
-        [sys.executable, PROGRAMS / "reconnecting.py", router.url], stdout=subprocess.PIPE
-    ) as program:
-        assert program.stdout is not None
-        first = program.stdout.readline()
-
-        router.kill()
-        router = Router(tmp_path / "second.log", "--port", str(router.port))
-        rest, _ = program.communicate(timeout=PATIENCE_S)
-
-    assert program.returncode == 0
-    second = json.loads(rest)
-    assert second != json.loads(first)
-    assert router.stop() == 0

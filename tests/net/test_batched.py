@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from typing import Any
 
@@ -11,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.net.conftest import Run
 from tests.net.harness import BINARY, TEXT, Echo, client_frame, serving
-from tests.net.test_cutting import CUTS, Moody, Transport, feed
+from tests.net.test_cutting import CUTS, Moody, Transport, run_plan
 
-from rocade.net.connection import READ_LIMIT, Surroundings
+from rocade.net.connection import READ_LIMIT, StreamLink, Surroundings
 from rocade.net.packed import BATCH_BYTES, PackedConnection
 from rocade.net.websocket import WebSocketOptions
 from rocade.net.wires import PACKED_WEBSOCKET
@@ -238,26 +237,22 @@ def test_the_peer_s_close_waits_behind_the_rest_of_a_batch(run: Run) -> None:
 def test_batches_arrive_whole_and_in_order_however_they_are_cut_and_paused(
     batches: list[list[int]], cuts: list[int], moods: list[bool], is_binary: bool
 ) -> None:
-    async def main() -> None:
-        messages = [
-            [bytes((97 + (number + index) % 26,)) * size for index, size in enumerate(sizes)]
-            for number, sizes in enumerate(batches)
-        ]
-        transport = Transport()
+    messages = [
+        [bytes((97 + (number + index) % 26,)) * size for index, size in enumerate(sizes)]
+        for number, sizes in enumerate(batches)
+    ]
+    opcode = BINARY if is_binary else TEXT
+    stream = b"".join(client_frame(opcode, batch(together, is_binary=is_binary)) for together in messages)
+
+    def start(surroundings: Surroundings, transport: Transport, moods: list[bool]) -> tuple[StreamLink, list[Moody]]:
+        receivers: list[Moody] = []
         wire = PACKED_WEBSOCKET["cbor" if is_binary else "json"]
-        surroundings = Surroundings(asyncio.get_running_loop())
         options = WebSocketOptions(ping_interval=0)
         connection = PackedConnection(surroundings, wire, options, is_batched=True, agreement=None)
         connection.connection_made(transport)  # type: ignore[arg-type]
-        receivers: list[Moody] = []
-        connection._begin(lambda link: receivers.append(Moody(link, moods)) or receivers[-1])  # type: ignore
-        stream = b"".join(
-            client_frame(BINARY if is_binary else TEXT, batch(together, is_binary=is_binary)) for together in messages
-        )
+        connection._begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
+        return connection, receivers
 
-        await feed(connection, transport, stream, cuts)
+    received, _ = run_plan(start, stream, cuts, moods)
 
-        assert receivers[0].messages == [message for together in messages for message in together]
-        connection.connection_lost(None)
-
-    asyncio.run(main())
+    assert received == [message for together in messages for message in together]

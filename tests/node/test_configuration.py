@@ -22,7 +22,7 @@ from rocade.node.configuration import (
 from rocade.node.configuration_file import json_without_comments, parsed
 from rocade.node.realms import Permission
 from rocade.node.safety import problems
-from rocade.node.services import JsonService, RawSocketService, StaticService, WebSocketService
+from rocade.node.services import JsonService, LongPollService, RawSocketService, StaticService, WebSocketService
 from rocade.node.transports import TcpEndpoint, UniversalTransport, UnixEndpoint, wamp_services
 
 VIDEO_PLAYER = """{
@@ -417,6 +417,42 @@ def test_websocket_options_are_milliseconds_in_the_file_and_seconds_inside() -> 
     options = websocket_of(configuration_from(data)).options
 
     assert (options.ping_interval, options.ping_timeout, options.opening_timeout) == (10.0, None, 2.5)
+
+
+def test_long_polling_is_a_path_service() -> None:
+    data = minimal(
+        paths={
+            "lp": {
+                "type": "longpoll",
+                "serializers": ["json"],
+                "auth": {"anonymous": {"type": "static", "role": "anonymous"}},
+                "options": {"request_timeout": 5, "queue_limit_messages": 0, "debug": False},
+            }
+        }
+    )
+
+    transport = configuration_from(data).router.transports[0]
+
+    service = transport.services["/lp"]
+    assert isinstance(service, LongPollService)
+    assert wamp_services(transport) == [service]
+    options = service.options
+    assert (options.request_timeout, options.session_timeout) == (5, 30)
+    assert (options.queue_limit_bytes, options.queue_limit_messages) == (16 * 1024 * 1024, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"debug_transport_id": "abc"}, "a fixed transport id would let everybody into the session"),
+        ({"debug": True}, "debug output per transport is not supported yet"),
+        ({"request_timeout": 0}, "expected a whole number of at least 1"),
+        ({"session_timeout": 0}, "expected a whole number of at least 1"),
+    ],
+)
+def test_what_long_polling_cannot_do_is_refused(options: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ConfigurationError, match=complaint):
+        configuration_from(minimal(paths={"lp": {"type": "longpoll", "options": options}}))
 
 
 def test_no_limit_is_left_open_by_default() -> None:

@@ -58,6 +58,8 @@ class Scene:
         )
         self.now = 0.0
         self._session_ids = count(1)
+        self.joined: list[Effect] = []
+        """What the latest join brought about."""
 
     def join(
         self,
@@ -66,12 +68,22 @@ class Scene:
         role: Role | None = None,
         caller: dict[str, Any] | None = None,
         callee: dict[str, Any] | None = None,
+        subscriber: dict[str, Any] | None = None,
         serializer: Serializer = JSON,
+        transport: dict[str, Any] | None = None,
     ) -> Session:
-        """A new session; `caller` and `callee` are the features that it announces."""
-        roles = ClientRoles(caller=ClientRole(caller), callee=ClientRole(callee))
-        session = Session(next(self._session_ids), "realm1", role or self.user, serializer, authid=authid, roles=roles)
-        assert self.realm.join(session) == []
+        """A new session; `caller`, `callee` and `subscriber` are the features that it announces."""
+        roles = ClientRoles(caller=ClientRole(caller), callee=ClientRole(callee), subscriber=ClientRole(subscriber))
+        session = Session(
+            next(self._session_ids),
+            "realm1",
+            role or self.user,
+            serializer,
+            authid=authid,
+            roles=roles,
+            transport=transport,
+        )
+        self.joined = self.realm.join(session)
         return session
 
     def leave(self, session: Session) -> list[Effect]:
@@ -130,6 +142,9 @@ class Scene:
             or dealer.registrations
             or index_size(broker._index)
             or index_size(dealer._index)
+            or self.realm.meta._testaments._of
+            or self.realm.meta._schemas._by
+            or self.realm.meta._schemas._definitions
         )
 
 

@@ -104,12 +104,14 @@ class Session:
     def take_request(self, request: int) -> None:
         """Note the request id of a message that the session sent.
 
+        The first may be any, since wampy.js counts on where it was before it reconnected.
+
         Raises:
             ProtocolViolation: it is not the one that follows the latest ("IDs in the session scope MUST be
                 incremented by 1 beginning with 1", basic/building_blocks.md).
         """
         expected = self.last_request + 1 if self.last_request < MAX_ID else 1
-        if request != expected:
+        if request != expected and self.last_request:
             raise ProtocolViolation(f"request id {request} where {expected} was due")
         self.last_request = request
 
