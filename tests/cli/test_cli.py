@@ -161,7 +161,7 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
         "${ROCADE_TEST_UNSET}",
         f"{IN_TRANSPORT}.endpoint.port: the environment variable 'ROCADE_TEST_UNSET' is not set",
     ),
-    ((*ENDPOINT, "tls"), {}, f"{IN_TRANSPORT}.endpoint.tls: TLS is not supported yet"),
+    ((*ENDPOINT, "tls"), {"certificate": "a.pem"}, f"{IN_TRANSPORT}.endpoint.tls.key: is required"),
     (
         (*ENDPOINT, "interface"),
         "a\0b",
@@ -202,7 +202,8 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (
         (*SOCKET, "type"),
         "websokcet",
-        f"{IN_SOCKET}.type: expected 'websocket', 'longpoll', 'static' or 'json', got 'websokcet'; did you mean 'websocket'?",
+        f"{IN_SOCKET}.type: expected 'websocket', 'longpoll', 'static' or 'json', got 'websokcet'; "
+        "did you mean 'websocket'?",
     ),
     (
         (*SOCKET, "serializers"),

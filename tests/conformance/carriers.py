@@ -7,6 +7,7 @@ else's code.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -97,15 +98,17 @@ class WebSocketCarrier:
         path: str | None = None,
         is_batched: bool = False,
         compression: str | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> WebSocketCarrier:
-        """Connect to `ws://127.0.0.1:port/ws`, or to the same over the Unix socket at `path`.
+        """Connect to `/ws` at a port of this machine, with or without TLS, or over the Unix socket at `path`.
 
         The library's queue is unbounded: it would not read, nor close, while a test leaves messages in it.
         """
         subprotocol = Subprotocol(f"wamp.2.{serializer.name}" + (".batched" if is_batched else ""))
         opening = (
             connect(
-                f"ws://127.0.0.1:{port}/ws",
+                f"{'wss' if tls else 'ws'}://127.0.0.1:{port}/ws",
+                ssl=tls,
                 subprotocols=[subprotocol],
                 compression=compression,
                 max_size=None,

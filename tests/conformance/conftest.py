@@ -22,6 +22,7 @@ WAYS = [
     Way("uvloop", "websocket-batched", "json"),
     Way("uvloop", "websocket-batched", "msgpack"),
     Way("uvloop", "websocket-deflate", "json"),
+    Way("uvloop", "websocket-tls", "json"),
     # The standard library's loop sees fewer combinations.
     Way("asyncio", "memory", "cbor"),
     Way("asyncio", "websocket", "json"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from tests.authority import Authority
 from tests.conformance.carriers import (
     MAX_MESSAGE_BYTES,
     Carrier,
@@ -28,6 +29,7 @@ from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix
+from rocade.net.tls import ServerTLS, TLSOptions
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.router.permissions import Permission, Role
 from rocade.router.realm import Realm
@@ -89,11 +91,16 @@ class Router:
         """
         Args:
             loop: "uvloop" or "asyncio".
-            directory: where its Unix socket goes.
+            directory: where its Unix socket and its certificate go.
         """
         self.runner = asyncio.Runner(loop_factory=loop_factory(loop))
         self.path = str(directory / f"{loop}.sock")
         self.port = 0
+        self.tls_port = 0
+        authority = Authority(directory)
+        pair = authority.issue(loop)
+        self.client_tls = authority.client_context()
+        self._server_tls = ServerTLS(TLSOptions(certificate=str(pair.certificate), key=str(pair.key)))
         self._realm_numbers = itertools.count(1)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -106,14 +113,19 @@ class Router:
         self.entrance: Callable[[Link], Receiver] = self.gateway.entrance({"anonymous": Believer()})
         # Short times, since they pass: a client that vanishes is noticed, and a request that is missing is missed.
         options = LongPollOptions(session_timeout=0.5, order_patience=0.1)
+        websockets = {"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)}
         self._listener = Listener(
             build_site({"/lp": LongPoll(options, self.entrance)}),
-            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)},
+            websockets=websockets,
             rawsocket=RawSocketEndpoint(RawSocketOptions(), self.entrance),
         )
         tcp = bind_tcp("127.0.0.1", 0)
         self.port = tcp.getsockname()[1]
         await self._listener.start(tcp, bind_unix(self.path))
+        self._tls_listener = Listener(None, websockets=websockets, tls=self._server_tls.context)
+        tcp = bind_tcp("127.0.0.1", 0)
+        self.tls_port = tcp.getsockname()[1]
+        await self._tls_listener.start(tcp)
         limits = httpx.Limits(max_connections=None)
         self.http = httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.port}", limits=limits, timeout=TIMEOUT * 2, trust_env=False
@@ -125,6 +137,7 @@ class Router:
         await self.http.aclose()
         await self.gateway.shutdown()
         await self._listener.stop()
+        await self._tls_listener.stop()
 
     async def settle(self) -> None:
         """Wait until the router has noticed that all connections are gone."""
@@ -161,8 +174,9 @@ class RealmUnderTest:
         """A new connection without a session.
 
         Args:
-            transport: "memory", "websocket", "websocket-batched", "websocket-deflate", "unix-websocket", "rawsocket",
-                "unix" (RawSocket), "longpoll" or "longpoll-batched"; the test's own by default.
+            transport: "memory", "websocket", "websocket-batched", "websocket-deflate", "websocket-tls",
+                "unix-websocket", "rawsocket", "unix" (RawSocket), "longpoll" or "longpoll-batched"; the test's own by
+                default.
             serializer: "json", "msgpack" or "cbor"; the test's own by default.
             max_message_bytes: longest message that the peer says it accepts; on RawSocket only.
         """
@@ -178,6 +192,8 @@ class RealmUnderTest:
                 carrier = await WebSocketCarrier.open(chosen, port=router.port, is_batched=True)
             case "websocket-deflate":
                 carrier = await WebSocketCarrier.open(chosen, port=router.port, compression="deflate")
+            case "websocket-tls":
+                carrier = await WebSocketCarrier.open(chosen, port=router.tls_port, tls=router.client_tls)
             case "unix-websocket":
                 carrier = await WebSocketCarrier.open(chosen, path=router.path)
             case "longpoll" | "longpoll-batched" as kind:

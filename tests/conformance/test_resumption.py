@@ -10,6 +10,7 @@ import pytest
 from tests.conformance.peer import Peer
 from tests.conformance.router import RealmUnderTest, Router
 
+from rocade.serve import resumption
 from rocade.serve.gateway import ConnectedSession
 from rocade.wamp.messages import (
     Abort,
@@ -287,7 +288,8 @@ async def test_the_router_confirms_what_it_has_received(realm: RealmUnderTest) -
     assert await peer.expect(Received) == Received(64)
 
 
-async def test_a_few_messages_are_confirmed_before_long(realm: RealmUnderTest) -> None:
+async def test_a_few_messages_are_confirmed_before_long(realm: RealmUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumption, "RECEIVED_WITHIN", 0.01)
     peer = await open_resumable(realm)
 
     await peer.send(Publish(1, PublishOptions(), TOPIC, []))

@@ -11,7 +11,16 @@ from tests.conformance.waiting import TIMEOUT
 from rocade.wamp.framing import FrameType, encode_handshake, frame_control
 from rocade.wamp.messages import Event, Invocation, Result
 
-TRANSPORTS = ("memory", "websocket", "rawsocket", "unix", "unix-websocket", "longpoll", "longpoll-batched")
+TRANSPORTS = (
+    "memory",
+    "websocket",
+    "rawsocket",
+    "unix",
+    "unix-websocket",
+    "websocket-tls",
+    "longpoll",
+    "longpoll-batched",
+)
 
 
 async def test_an_event_reaches_subscribers_on_every_transport(realm: RealmUnderTest) -> None:

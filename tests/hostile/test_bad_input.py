@@ -379,12 +379,12 @@ def test_frames_after_close_are_ignored(port: int) -> None:
         assert line.receive_rest() == b""
 
 
-def test_a_million_empty_fragments_are_one_message(port: int) -> None:
+def test_many_empty_fragments_are_one_message(port: int) -> None:
     with Client(port, "websocket", "json") as client:
         hello = encode("json", HELLO)
 
         client.line.send(frame(TEXT, hello[:1], fin=False))
-        client.line.flood(frame(0, b"", fin=False) * 10_000, 100)
+        client.line.flood(frame(0, b"", fin=False) * 10_000, 10)
         client.line.send(frame(0, hello[1:]))
 
         assert client.receive()[0] == 2
@@ -473,7 +473,6 @@ def test_a_first_message_that_is_no_hello_ends_the_connection(
         [16, 0, {}, TOPIC],
         [16, 2**53 + 1, {}, TOPIC],
         [16, 2**64 - 1, {}, TOPIC],
-        [16, 7, {}, TOPIC],
         [16, 1, {}, TOPIC, "text"],
         [16, 1, {}, TOPIC, [], 5],
         [16, 1, {}],
@@ -741,7 +740,7 @@ class ImpatientRouter:
         options = RawSocketOptions(handshake_timeout=moment, max_connections=max_connections)
         self.listener = Listener(
             None,
-            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(), entrance)},
+            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(close_timeout=moment), entrance)},
             rawsocket=RawSocketEndpoint(options, entrance),
             head_timeout=moment,
             shutdown_timeout=1.0,

@@ -23,15 +23,20 @@ SERIALIZER_NUMBERS = {"json": 1, "msgpack": 2, "cbor": 3}
 
 
 class Line:
-    """A TCP connection."""
+    """A connection."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, address: int | str) -> None:
         """
         Args:
-            port: of this machine.
+            address: a TCP port of this machine, or the path of a Unix socket.
         """
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(address, int):
+            self._socket = socket.create_connection(("127.0.0.1", address), timeout=TIMEOUT)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(TIMEOUT)
+            self._socket.connect(address)
         self._read = b""
 
     def __enter__(self) -> Line:
@@ -122,12 +127,13 @@ class Line:
         return first & 0x0F, self.receive(size)
 
     def expect_close(self, code: int) -> None:
-        """CLOSE with this code must come, and then the end of the connection."""
+        """CLOSE with this code must come, and the end of the connection once it is answered."""
         while True:
             opcode, payload = self.receive_frame()
             if opcode == CLOSE:
                 break
         assert int.from_bytes(payload[:2], "big") == code, payload
+        self.flood(frame(CLOSE, payload[:2]), 1)
         assert self.receive_rest() == b""
 
     # --- RawSocket --------------------------------------------------------------------------------
@@ -150,20 +156,24 @@ class Line:
 class Client:
     """A line with a session on it, over either transport."""
 
-    def __init__(self, port: int, transport: str, serializer: str) -> None:
+    def __init__(self, address: int | str, transport: str, serializer: str) -> None:
         """
         Args:
-            port: of the router.
+            address: of the router, see `Line`.
             transport: "websocket" or "rawsocket".
             serializer: "json", "msgpack" or "cbor".
         """
-        self.line = Line(port)
+        self.line = Line(address)
         self.transport = transport
         self.serializer = serializer
-        if transport == "websocket":
-            self.line.open_websocket(serializer)
-        else:
-            self.line.open_rawsocket(serializer)
+        try:
+            if transport == "websocket":
+                self.line.open_websocket(serializer)
+            else:
+                self.line.open_rawsocket(serializer)
+        except BaseException:
+            self.line.close()
+            raise
 
     def __enter__(self) -> Client:
         return self

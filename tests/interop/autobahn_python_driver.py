@@ -96,7 +96,7 @@ class Driver:
         joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         driver = self
 
-        class Session(ApplicationSession):  # type: ignore[misc]
+        class Session(ApplicationSession):
             def onJoin(self, details: Any) -> None:
                 driver._sessions[command["session"]] = self
                 joined.set_result(details)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from .driver import Driver, Session
 from .router import Router, write_configuration
 
 Join = Callable[..., Session]
+Pair = Callable[[Client, Client], tuple[Session, Session]]
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +75,18 @@ def join(router: Router, drivers: Callable[[str], Driver]) -> Iterator[Join]:
     yield join
     for session in sessions:
         session.leave_if_open()
+
+
+@pytest.fixture(scope="session")
+def pair(router: Router, drivers: Callable[[str], Driver]) -> Pair:
+    """A function that gives a session of one client and one of another, for tests that clean up behind themselves."""
+
+    @cache
+    def session(client: Client, side: str) -> Session:
+        where = {"transport": client.transport, "serializer": client.serializer, "port": router.port}
+        return drivers(client.library).join("realm1", **where)
+
+    return lambda one, other: (session(one, "one"), session(other, "other"))
 
 
 @pytest.fixture(params=CLIENTS, ids=str)

@@ -1,4 +1,4 @@
-"""autobahn-python as its documentation has it: components, application sessions, decorators, reconnection."""
+"""autobahn-python as its documentation has it: components, application sessions, decorators, exceptions."""
 
 from __future__ import annotations
 

@@ -7,12 +7,13 @@ which autobahn-python turns into `bytes` and the JavaScript clients leave to the
 from __future__ import annotations
 
 import math
+from itertools import count
 from typing import Any
 
 import pytest
 
 from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, WAMPY, Client
-from .conftest import Join
+from .conftest import Join, Pair
 from .driver import Payload
 from .lines import TypedArray
 
@@ -56,31 +57,40 @@ KEYWORDS: dict[str, Any] = {
     "nested": {"list": [1, 2.5, "three", b"four", None]},
 }
 
+NUMBERS = count(1)
+"""Tests that share sessions share no URI."""
+
 
 @pytest.mark.parametrize("callee", MIXED, ids=str)
 @pytest.mark.parametrize("caller", MIXED, ids=str)
-def test_arguments_and_results_cross(caller: Client, callee: Client, join: Join) -> None:
-    procedure = join(callee).register("com.example.mixed")
+def test_arguments_and_results_cross(caller: Client, callee: Client, pair: Pair) -> None:
+    calling, called = pair(caller, callee)
+    uri = f"com.example.mixed.{next(NUMBERS)}"
+    procedure = called.register(uri)
 
-    call = join(caller).start_call("com.example.mixed", VALUES, KEYWORDS)
+    call = calling.start_call(uri, VALUES, KEYWORDS)
     invocation = procedure.next()
     invocation.succeed(VALUES, KEYWORDS)
 
     assert invocation.args == callee.delivered(VALUES)
     assert invocation.kwargs == callee.delivered(KEYWORDS)
     assert call.result() == Payload(caller.delivered(VALUES), caller.delivered(KEYWORDS))
+    procedure.unregister()
 
 
 @pytest.mark.parametrize("subscriber", MIXED, ids=str)
 @pytest.mark.parametrize("publisher", MIXED, ids=str)
-def test_events_cross(publisher: Client, subscriber: Client, join: Join) -> None:
-    subscription = join(subscriber).subscribe("com.example.mixed")
+def test_events_cross(publisher: Client, subscriber: Client, pair: Pair) -> None:
+    publishing, subscribed = pair(publisher, subscriber)
+    uri = f"com.example.mixed.{next(NUMBERS)}"
+    subscription = subscribed.subscribe(uri)
 
-    join(publisher).publish("com.example.mixed", VALUES, KEYWORDS)
+    publishing.publish(uri, VALUES, KEYWORDS)
 
     event = subscription.next()
     assert event.args == subscriber.delivered(VALUES)
     assert event.kwargs == subscriber.delivered(KEYWORDS)
+    subscription.unsubscribe()
 
 
 @pytest.mark.parametrize("publisher", MIXED, ids=str)
@@ -97,10 +107,12 @@ def test_one_event_reaches_clients_of_all_kinds(publisher: Client, join: Join) -
 
 @pytest.mark.parametrize("subscriber", MIXED, ids=str)
 @pytest.mark.parametrize("publisher", [client for client in MIXED if client.library != AUTOBAHN_PYTHON], ids=str)
-def test_a_typed_array_is_binary(publisher: Client, subscriber: Client, join: Join) -> None:
-    subscription = join(subscriber).subscribe("com.example.typed")
+def test_a_typed_array_is_binary(publisher: Client, subscriber: Client, pair: Pair) -> None:
+    publishing, subscribed = pair(publisher, subscriber)
+    uri = f"com.example.typed.{next(NUMBERS)}"
+    subscription = subscribed.subscribe(uri)
 
-    join(publisher).publish("com.example.typed", [TypedArray(b"\x00\xff")])
+    publishing.publish(uri, [TypedArray(b"\x00\xff")])
 
     [value] = subscription.next().args
     if publisher.serializer == subscriber.serializer == "cbor" and subscriber.library == AUTOBAHN_PYTHON:
@@ -108,6 +120,7 @@ def test_a_typed_array_is_binary(publisher: Client, subscriber: Client, join: Jo
         assert value == {"$other": "CBORTag(64, b'\\x00\\xff')"}
     else:
         assert value == subscriber.delivered(b"\x00\xff")
+    subscription.unsubscribe()
 
 
 @pytest.mark.parametrize("subscriber", MIXED, ids=str)

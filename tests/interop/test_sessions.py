@@ -68,34 +68,36 @@ def test_what_is_not_allowed_is_refused(client: Client, join: Join, action: str)
     assert refused.value.uri == "wamp.error.not_authorized"
 
 
-def test_a_client_hears_that_the_router_shuts_down(client: Client, join: Join, own_router_for_all: Router) -> None:
-    session = join(client, at=own_router_for_all)
+def test_every_client_hears_that_the_router_shuts_down(join: Join, own_router_for_all: Router) -> None:
+    sessions = [(client, join(client, at=own_router_for_all)) for client in CLIENTS]
 
     code = own_router_for_all.stop()
 
     assert code == 0
-    ending = session.ended()
-    if client.library == WAMPY:
-        assert ending == {}
-    else:
-        assert ending["reason"] == "wamp.close.system_shutdown"
-        assert ending["message"] == "the router is shutting down"
-    if client.library == AUTOBAHN_JS:
-        assert ending["connection"] == "closed"
-        assert ending["will_retry"] is False  # it never comes back from a session that was ended in order
+    for client, session in sessions:
+        ending = session.ended()
+        if client.library == WAMPY:
+            assert ending == {}, client  # it tells its user no reason
+        else:
+            assert ending["reason"] == "wamp.close.system_shutdown", client
+            assert ending["message"] == "the router is shutting down", client
+        if client.library == AUTOBAHN_JS:
+            assert ending["connection"] == "closed", client
+            assert ending["will_retry"] is False, client
 
 
-@pytest.mark.parametrize("client", [client for client in CLIENTS if client.notices_a_lost_connection], ids=str)
-def test_a_client_notices_that_the_router_is_gone(client: Client, join: Join, own_router_for_all: Router) -> None:
-    session = join(client, at=own_router_for_all)
+def test_every_client_notices_that_the_router_is_gone(join: Join, own_router_for_all: Router) -> None:
+    clients = [client for client in CLIENTS if client.notices_a_lost_connection]
+    sessions = [(client, join(client, at=own_router_for_all)) for client in clients]
 
     own_router_for_all.kill()
 
-    ending = session.ended()
-    if client.library == AUTOBAHN_PYTHON:
-        assert ending["reason"] == "wamp.close.transport_lost"
-    elif client.library == AUTOBAHN_JS:
-        assert ending["reason"] is None
-        assert ending["connection"] == "lost"
-    else:
-        assert ending == {}
+    for client, session in sessions:
+        ending = session.ended()
+        if client.library == AUTOBAHN_PYTHON:
+            assert ending["reason"] == "wamp.close.transport_lost", client
+        elif client.library == AUTOBAHN_JS:
+            assert ending["reason"] is None, client
+            assert ending["connection"] == "lost", client
+        else:
+            assert ending == {}, client

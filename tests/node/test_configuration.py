@@ -98,7 +98,7 @@ def with_roles(*roles: dict[str, Any]) -> dict[str, Any]:
 
 def websocket_of(configuration: Configuration) -> WebSocketService:
     """The service at "/ws" of the first transport."""
-    service = configuration.router.transports[0].services["/ws"]
+    service = configuration.worker.transports[0].services["/ws"]
     assert isinstance(service, WebSocketService)
     return service
 
@@ -114,10 +114,10 @@ def test_a_version_1_file_with_a_trailing_comma_is_read_and_upgraded(tmp_path: P
     configuration = read_configuration(file)
 
     assert configuration.version == 2
-    role = configuration.router.realms[0].roles[0]
+    role = configuration.worker.realms[0].roles[0]
     assert role.may_do_everything
     assert role.permissions[0].pattern == ("", "prefix")
-    services = configuration.router.transports[0].services
+    services = configuration.worker.transports[0].services
     assert set(services) == {"/", "/ws"}
     static = services["/"]
     assert isinstance(static, StaticService)
@@ -263,7 +263,7 @@ def test_variables_are_replaced_in_any_text() -> None:
 
     configuration = configuration_from(data, environment={"PORT": "9000", "HOST": "localhost"})
 
-    transport = configuration.router.transports[0]
+    transport = configuration.worker.transports[0]
     assert transport.endpoint == TcpEndpoint(port=9000, interface="localhost")
     assert websocket_of(configuration).url == "wss://localhost:9000/ws"
     value = transport.services["/c"]
@@ -494,8 +494,8 @@ def test_files_may_come_from_a_python_package() -> None:
 def test_without_a_file_there_is_one_open_realm_on_loopback() -> None:
     configuration = default_configuration()
 
-    realm = configuration.router.realms[0]
-    transport = configuration.router.transports[0]
+    realm = configuration.worker.realms[0]
+    transport = configuration.worker.transports[0]
     assert (realm.name, [role.name for role in realm.roles]) == ("realm1", ["anonymous"])
     assert realm.roles[0].may_do_everything
     assert isinstance(transport, UniversalTransport)
@@ -510,7 +510,7 @@ def test_what_runs_without_a_file_could_stand_in_a_file() -> None:
     data = msgspec.to_builtins(configuration)
 
     assert msgspec.convert(data, Configuration) == configuration
-    assert len(configuration.router.transports) == 2
+    assert len(configuration.worker.transports) == 2
 
 
 @pytest.mark.parametrize("name", ["a b", "", ".a", "a..b", "a#", "wamp", "wamp.a"])

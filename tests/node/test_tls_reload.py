@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from tests.authority import Authority, Pair
+from websockets.exceptions import InvalidMessage
 from websockets.sync.client import ClientConnection, connect
 
 import rocade
@@ -89,18 +90,24 @@ class Node:
 
 
 class Session:
-    """A WAMP session over WebSocket and TLS, in JSON."""
+    """A WAMP session over WebSocket and TLS, in JSON. Leaving its context closes it."""
 
     def __init__(self, node: Node, context: ssl.SSLContext) -> None:
-        self.socket: ClientConnection = connect(
+        self._opening = connect(
             f"wss://localhost:{node.port}/ws",
             sock=socket.create_connection(("127.0.0.1", node.port), PATIENCE),
             ssl=context,
             subprotocols=["wamp.2.json"],  # type: ignore[list-item]
             open_timeout=PATIENCE,
         )
-        roles = {"caller": {}, "callee": {}}
-        assert self.ask([1, "realm1", {"roles": roles}])[0] == 2
+
+    def __enter__(self) -> Session:
+        self.socket: ClientConnection = self._opening.__enter__()
+        assert self.ask([1, "realm1", {"roles": {"caller": {}, "callee": {}}}])[0] == 2
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opening.__exit__(None, None, None)
 
     def send(self, message: list[Any]) -> None:
         self.socket.send(json.dumps(message))
@@ -189,9 +196,12 @@ def test_everything_works_on_one_port(authority: Authority, pair: Pair, start: S
     node = start(tcp(certificate="server.pem", key="server.key"), ROCADE_LOOP=loop)
     context = authority.client_context()
 
-    session = Session(node, context)
     page = http.client.HTTPSConnection("127.0.0.1", node.port, timeout=PATIENCE, context=context)
     page.request("GET", "/")
+    assert page.getresponse().read() == b"hello"
+    page.close()
+    with Session(node, context) as session:
+        assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
     with (
         socket.create_connection(("127.0.0.1", node.port), PATIENCE) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as rawsocket,
@@ -201,11 +211,6 @@ def test_everything_works_on_one_port(authority: Authority, pair: Pair, start: S
         hello = json.dumps([1, "realm1", {"roles": {"caller": {}}}]).encode()
         rawsocket.sendall(struct.pack(">I", len(hello)) + hello)
         assert rawsocket.recv(65536)[4:].startswith(b"[2,")
-
-    assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
-    assert page.getresponse().read() == b"hello"
-    page.close()
-    session.socket.close()
 
 
 def test_the_log_says_where_what_listens(node: Node) -> None:
@@ -221,25 +226,23 @@ def test_the_log_says_where_what_listens(node: Node) -> None:
 
 def test_after_a_renewal_old_and_new_connections_work_together(node: Node, authority: Authority, pair: Pair) -> None:
     before = der(pair)
-    callee = Session(node, authority.client_context())
-    assert callee.ask([64, 1, {}, "com.example.double"])[0] == 65
     renewed = authority.issue("renewed", expires=datetime(2049, 1, 2, 3, 4, tzinfo=UTC))
-    pair.become(renewed)
+    with Session(node, authority.client_context()) as callee:
+        assert callee.ask([64, 1, {}, "com.example.double"])[0] == 65
+        pair.become(renewed)
 
-    node.hang_up()
-    line = node.wait_for("reloaded")
+        node.hang_up()
+        line = node.wait_for("reloaded")
 
-    assert f"INFO    [{node._process.pid}] 127.0.0.1:{node.port} has reloaded its files" in line
-    assert line.endswith("valid until 2049-01-02 03:04 UTC")
-    caller = Session(node, authority.client_context())
-    assert (callee.shown_certificate(), caller.shown_certificate()) == (before, der(renewed))
-    caller.send([48, 1, {}, "com.example.double", [21]])
-    invocation = callee.receive()
-    assert (invocation[0], invocation[-1]) == (68, [21])
-    callee.send([70, invocation[1], {}, [42]])
-    assert caller.receive() == [50, 1, {}, [42]]
-    for session in (callee, caller):
-        session.socket.close()
+        assert f"] 127.0.0.1:{node.port} has reloaded its files: certificate of localhost" in line
+        assert line.endswith("valid until 2049-01-02 03:04 UTC")
+        with Session(node, authority.client_context()) as caller:
+            assert (callee.shown_certificate(), caller.shown_certificate()) == (before, der(renewed))
+            caller.send([48, 1, {}, "com.example.double", [21]])
+            invocation = callee.receive()
+            assert (invocation[0], invocation[-1]) == (68, [21])
+            callee.send([70, invocation[1], {}, [42]])
+            assert caller.receive() == [50, 1, {}, [42]]
 
 
 def test_a_bad_renewal_is_one_line_and_the_old_certificate_stays(node: Node, authority: Authority, pair: Pair) -> None:
@@ -253,28 +256,24 @@ def test_a_bad_renewal_is_one_line_and_the_old_certificate_stays(node: Node, aut
         f"workers[0].transports[0].endpoint.tls.key: the key in {str(pair.key)!r} is not that of the (first) "
         f"certificate in {str(pair.certificate)!r}; 127.0.0.1:{node.port} keeps the certificate of localhost"
     ) in line
-    session = Session(node, authority.client_context())
-    assert session.shown_certificate() == before
-    session.socket.close()
+    with Session(node, authority.client_context()) as session:
+        assert session.shown_certificate() == before
 
     pair.become(authority.issue("right"))
     node.hang_up()
     node.wait_for("reloaded")
-    session = Session(node, authority.client_context())
-    assert session.shown_certificate() == der(pair)
-    session.socket.close()
+    with Session(node, authority.client_context()) as session:
+        assert session.shown_certificate() == der(pair)
 
 
 def test_plain_http_on_the_port_harms_nobody(node: Node, authority: Authority) -> None:
-    session = Session(node, authority.client_context())
+    with Session(node, authority.client_context()) as session:
+        with socket.create_connection(("127.0.0.1", node.port), PATIENCE) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = plain.recv(65536)
 
-    with socket.create_connection(("127.0.0.1", node.port), PATIENCE) as plain:
-        plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        answer = plain.recv(65536)
-
-    assert not answer.startswith(b"HTTP/")
-    assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
-    session.socket.close()
+        assert not answer.startswith(b"HTTP/")
+        assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
 
 
 def test_clients_must_show_a_certificate_where_authorities_are_listed(
@@ -282,12 +281,11 @@ def test_clients_must_show_a_certificate_where_authorities_are_listed(
 ) -> None:
     node = start(tcp(certificate="server.pem", key="server.key", ca_certificates=[authority.certificate.name]))
 
-    session = Session(node, authority.client_context(authority.issue("client")))
-    with pytest.raises((ssl.SSLError, OSError, EOFError)):
-        Session(node, authority.client_context())
-
     assert node.log().count("; certificates of clients are required") == 1
-    session.socket.close()
+    with Session(node, authority.client_context(authority.issue("client"))) as session:
+        assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
+    with pytest.raises((OSError, EOFError, InvalidMessage)), Session(node, authority.client_context()):
+        pass
 
 
 def test_an_expired_certificate_is_served_with_a_warning(authority: Authority, start: Start, tmp_path: Path) -> None:

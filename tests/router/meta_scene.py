@@ -23,7 +23,6 @@ def results(effects: list[Effect], caller: Session) -> list[Any]:
     """Positional results of the call, which must be the last that the caller gets."""
     message = sent(effects, caller)[-1]
     assert type(message) is Result, message
-    assert message.request == caller.last_request
     return list(message.args)
 
 
@@ -51,12 +50,16 @@ def listener(scene: Scene, *topics: str, **options: Any) -> Session:
 
 
 def heard(effects: list[Effect], session: Session) -> list[tuple[str, list[Any]]]:
-    """Topic and arguments of the EVENTs for a session, in their order."""
+    """Topic and arguments of the EVENTs for a session, in their order; raw arguments are left out."""
     return [
-        (message.details.topic or session.subscriptions[message.subscription].uri, list(message.args))
+        (message.details.topic or session.subscriptions[message.subscription].uri, _plain(message.args))
         for message in sent(effects, session)
         if type(message) is Event
     ]
+
+
+def _plain(args: Any) -> list[Any]:
+    return [] if type(args) is Raw else list(args)
 
 
 def ended(effects: list[Effect]) -> list[tuple[Session, str, str | None]]:

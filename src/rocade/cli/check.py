@@ -32,9 +32,9 @@ def check(*, config: str) -> int:
 
 def described(configuration: Configuration) -> Iterator[str]:
     """What a configuration describes, in plain lines."""
-    for realm in configuration.router.realms:
+    for realm in configuration.worker.realms:
         yield _described_realm(realm)
-    for transport in configuration.router.transports:
+    for transport in configuration.worker.transports:
         yield from _described_transport(transport)
 
 
@@ -64,7 +64,10 @@ def _described_transport(transport: Transport) -> Iterator[str]:
 
 def _described_service(service: PathService) -> str:
     from rocade.node.services import LongPollService, StaticService, WebSocketService
+    from rocade.node.transports import TesteeTransport
 
+    if isinstance(service, TesteeTransport):
+        return "WebSocket that sends every message back"
     if isinstance(service, WebSocketService):
         return f"WebSocket ({', '.join(service.serializers)})"
     if isinstance(service, LongPollService):

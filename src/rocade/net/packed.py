@@ -33,7 +33,7 @@ MIN_DEFLATED_BYTES = 64
 """Shorter messages are not compressed."""
 
 MAX_DEFLATED_BYTES = 1024 * 1024
-"""Longer messages are not compressed: every MiB holds the loop for some 20 ms, and for each receiver anew."""
+"""Longer messages are not compressed: every MiB holds the loop for some 25 ms, and for each receiver anew."""
 
 _RSV1 = 0x40
 

@@ -142,7 +142,7 @@ class WebSocketEndpoint:
         headers = request.headers
         upgrade.check_request(request.method, request.http_version, headers)
         self._origins.check(headers)
-        chosen = upgrade.choose_subprotocol(headers, self._subprotocols, required=self.options.require_subprotocol)
+        chosen = self.choose_subprotocol(headers)
         serializer, is_batched = serializer_of_subprotocol(chosen) if chosen else (self.options.serializers[0], False)
         agreement = None
         if self.options.deflate is not None:
@@ -179,6 +179,14 @@ class WebSocketEndpoint:
         connection.connection_made(transport)
         connection._begin(self.connected)
         return connection
+
+    def choose_subprotocol(self, headers: Mapping[str, str]) -> str:
+        """The subprotocol for a request; "" for none.
+
+        Raises:
+            UpgradeRefused: there must be one, and there is none in common.
+        """
+        return upgrade.choose_subprotocol(headers, self._subprotocols, required=self.options.require_subprotocol)
 
     def new_connection(self, surroundings: Surroundings, acceptance: Acceptance) -> WebSocketConnection:
         """A connection of the kind that was negotiated."""

@@ -112,7 +112,6 @@ def default_configuration(
         endpoints.append(UnixEndpoint(path=os.path.abspath(unix)))
     everything = Permission(uri="", match="prefix", allow=Allow(call=True, register=True, publish=True, subscribe=True))
     worker = RouterWorker(
-        type="router",
         realms=(Realm(name=realm, roles=(Role(name="anonymous", permissions=(everything,)),)),),
         transports=tuple(
             UniversalTransport(

@@ -42,7 +42,7 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
         ConfigurationError: an address to listen on or a certificate cannot be had.
     """
     configure_logging(log_level)
-    worker = Worker(configuration.router)
+    worker = Worker(configuration.worker)
     worker.bind()
     _raise_file_limit()
     if insecure:

@@ -12,11 +12,12 @@ from rocade.errors import ConfigurationError
 from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
 from rocade.node.realms import Permission, Realm, Role
-from rocade.node.services import PathService, StaticService, WampService, WebSocketService
-from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker
+from rocade.node.services import ALL_SERIALIZERS, PathService, StaticService, WampService, WebSocketService
+from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker, TesteeWorker
 from rocade.node.transports import (
     RawSocketTransport,
     TcpEndpoint,
+    TesteeTransport,
     Transport,
     UniversalTransport,
     UnixEndpoint,
@@ -38,7 +39,10 @@ def check(configuration: Configuration) -> None:
         raise ConfigurationError("workers", "must have a router worker")
     if len(configuration.workers) > 1:
         raise ConfigurationError("workers[1]", f"a second worker is not supported yet ({ONE_WORKER})")
-    worker = configuration.router
+    worker = configuration.worker
+    if isinstance(worker, TesteeWorker):
+        _check_testee(worker.transport, worker.transport_path(0))
+        return
     _check_realms(worker, "workers[0].realms")
     _check_transports(worker, "workers[0].transports")
 
@@ -121,6 +125,15 @@ def _check_transports(worker: RouterWorker, path: str) -> None:
     _check_collisions(worker.transports, path)
 
 
+def _check_testee(transport: TesteeTransport, path: str) -> None:
+    _check_endpoint(transport.endpoint, f"{path}.endpoint")
+    _check_websocket(transport, path)
+    if transport.auth is not None:
+        raise ConfigurationError(f"{path}.auth", "a testee has no sessions, so there is nothing to log in to")
+    if transport.serializers != ALL_SERIALIZERS:
+        raise ConfigurationError(f"{path}.serializers", "a testee sends messages back as they are, in no serializer")
+
+
 def _check_endpoint(endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
     if isinstance(endpoint, UnixEndpoint):
         try:
@@ -174,9 +187,7 @@ def _check_service(service: PathService | WampService, path: str, realms: tuple[
         _check_auth(service, f"{path}.auth", realms)
         _check_serializers(service, f"{path}.serializers")
     if isinstance(service, WebSocketService):
-        _check_frame_limit(service, f"{path}.options.max_frame_size")
-        if service.url is not None:
-            _check_url(service.url, f"{path}.url")
+        _check_websocket(service, path)
 
 
 def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> None:
@@ -200,6 +211,12 @@ def _check_serializers(service: WampService, path: str) -> None:
     for index, name in enumerate(service.serializers):
         if name in service.serializers[:index]:
             raise ConfigurationError(f"{path}[{index}]", f"{name!r} is listed twice")
+
+
+def _check_websocket(service: WebSocketService, path: str) -> None:
+    _check_frame_limit(service, f"{path}.options.max_frame_size")
+    if service.url is not None:
+        _check_url(service.url, f"{path}.url")
 
 
 def _check_frame_limit(service: WebSocketService, path: str) -> None:

@@ -16,7 +16,7 @@ def problems(configuration: Configuration) -> list[str]:
     everything. Nobody who has to show a certificate is unknown.
     """
     found = []
-    for transport in configuration.router.transports:
+    for transport in configuration.worker.transports:
         tls = transport.endpoint.tls
         if transport.endpoint.loopback or (tls is not None and tls.asks_for_certificates == "required"):
             continue
@@ -34,7 +34,7 @@ def _open(configuration: Configuration, service: WampService) -> list[tuple[str,
     """Realms and roles in which anonymous clients of a service may do everything."""
     name = service.anonymous_role
     found = []
-    for realm in configuration.router.realms:
+    for realm in configuration.worker.realms:
         role = realm.role(name) if name else None
         if role and role.may_do_everything:
             found.append((realm.name, role.name))

@@ -13,6 +13,8 @@ from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Tex
 __all__ = [
     "AnonymousAuth",
     "Auth",
+    "Compression",
+    "DeflateOptions",
     "JsonOptions",
     "JsonService",
     "LongPollOptions",
@@ -92,11 +94,51 @@ class Auth(Section, kw_only=True, frozen=True):
     anonymous: Annotated[AnonymousAuth | None, Meta(description="Clients without credentials.")] = None
 
 
+WindowBits = Literal[9, 10, 11, 12, 13, 14, 15]
+"""Binary logarithm of the size of a compression window in bytes."""
+
+
+class DeflateOptions(Section, kw_only=True, frozen=True):
+    """How messages are compressed (RFC 7692). What is requested is what clients send."""
+
+    request_no_context_takeover: Annotated[
+        bool, Meta(description="Whether clients must compress each message by itself.")
+    ] = False
+    request_max_window_bits: Annotated[
+        Literal[0] | WindowBits,
+        Meta(
+            description="Largest window that clients may use; those that do not let the router choose one are not "
+            "compressed. 0: theirs."
+        ),
+    ] = 0
+    no_context_takeover: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the router compresses each message by itself, which keeps no memory for compressing "
+            "between messages."
+        ),
+    ] = None
+    max_window_bits: Annotated[WindowBits | None, Meta(description="Window that the router uses. Left out: 15.")] = None
+    memory_level: Annotated[
+        Annotated[int, Meta(ge=1, le=9)] | None,
+        Meta(description="Memory that the router uses for compressing. Left out: 8."),
+    ] = None
+
+
+class Compression(Section, kw_only=True, frozen=True):
+    """Compression of WebSocket messages."""
+
+    refused: ClassVar = not_yet("compressions", "bzip2", "snappy")
+
+    deflate: Annotated[
+        DeflateOptions | None, Meta(description="permessage-deflate, for clients that offer it. Left out: none.")
+    ] = None
+
+
 class WebSocketOptions(Section, kw_only=True, frozen=True):
     """How WebSocket connections behave. Durations are milliseconds; 0 turns pings off."""
 
     refused: ClassVar = {
-        "compression": "WebSocket compression is not supported yet",
         "external_port": "an external port is not supported yet",
         "flash_policy": "Flash policy files are not supported",
     }
@@ -163,6 +205,13 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
         bool,
         Meta(description="Whether clients must name a subprotocol; if not, `wamp.2.json` is assumed for the others."),
     ] = True
+    compression: Annotated[
+        Compression | None,
+        Meta(
+            description="How messages are compressed. Left out: not at all, as every compressed connection costs up "
+            "to 300 KiB of memory."
+        ),
+    ] = None
     enable_webstatus: Annotated[
         bool,
         Meta(description="A status page for browsers. Without effect: they get an answer in plain text either way."),

@@ -19,15 +19,15 @@ from msgspec import Meta, field
 
 from rocade.node.realms import Realm
 from rocade.node.section import Identifier, Section
-from rocade.node.transports import Transport
+from rocade.node.transports import TesteeTransport, Transport
 
-__all__ = ["ONE_WORKER", "Configuration", "Controller", "RouterWorker", "WorkerOptions"]
+__all__ = ["ONE_WORKER", "Configuration", "Controller", "RouterWorker", "TesteeWorker", "Worker", "WorkerOptions"]
 
 ONE_WORKER = "Rocade 0.1 runs one router worker"
 
 _OTHER_WORKERS = {
     kind: f"'{kind}' workers are not supported yet ({ONE_WORKER})"
-    for kind in ("container", "guest", "hostmonitor", "marketplace", "proxy", "websocket-testee", "xbrmm")
+    for kind in ("container", "guest", "hostmonitor", "marketplace", "proxy", "xbrmm")
 }
 
 
@@ -72,7 +72,7 @@ class WorkerOptions(Section, kw_only=True, frozen=True):
     ] = 30.0
 
 
-class RouterWorker(Section, kw_only=True, frozen=True):
+class RouterWorker(Section, kw_only=True, frozen=True, tag_field="type", tag="router"):
     """A process that routes: its realms, and the transports that lead to them."""
 
     refused: ClassVar = {
@@ -81,13 +81,6 @@ class RouterWorker(Section, kw_only=True, frozen=True):
         "manhole": "a debugging shell is not supported yet",
     }
 
-    type: Annotated[
-        Literal["router"],
-        Meta(
-            description="What kind of worker this is.",
-            extra={"refused": _OTHER_WORKERS},
-        ),
-    ]
     id: Identifier | None = None
     options: Annotated[WorkerOptions, Meta(description="How the process runs.")] = WorkerOptions()
     realms: Annotated[tuple[Realm, ...], Meta(description="Routing namespaces.")] = ()
@@ -96,6 +89,38 @@ class RouterWorker(Section, kw_only=True, frozen=True):
     def realm(self, name: str) -> Realm | None:
         """The realm of that name, if this worker has it."""
         return next((realm for realm in self.realms if realm.name == name), None)
+
+    def transport_path(self, position: int) -> str:
+        """Where in the file a transport stands."""
+        return f"workers[0].transports[{position}]"
+
+
+class TesteeWorker(Section, kw_only=True, frozen=True, tag_field="type", tag="websocket-testee"):
+    """A process without realms, for compliance tests of the WebSocket code: it sends every message back."""
+
+    id: Identifier | None = None
+    options: Annotated[WorkerOptions, Meta(description="How the process runs.")] = WorkerOptions()
+    transport: Annotated[TesteeTransport, Meta(description="Where and how clients connect.")]
+
+    @property
+    def realms(self) -> tuple[Realm, ...]:
+        """There are none."""
+        return ()
+
+    @property
+    def transports(self) -> tuple[Transport, ...]:
+        """The only one."""
+        return (self.transport,)
+
+    def transport_path(self, _position: int) -> str:
+        """Where in the file the transport stands."""
+        return "workers[0].transport"
+
+
+Worker = Annotated[
+    RouterWorker | TesteeWorker, Meta(description="One of the kinds of workers.", extra={"refused": _OTHER_WORKERS})
+]
+"""What a process of the node does."""
 
 
 class Configuration(Section, kw_only=True, frozen=True):
@@ -107,9 +132,9 @@ class Configuration(Section, kw_only=True, frozen=True):
     ] = 1
     schema: Annotated[str | None, Meta(description="For editors; not looked at.")] = field(name="$schema", default=None)
     controller: Annotated[Controller, Meta(description="The supervising process.")] = Controller()
-    workers: Annotated[tuple[RouterWorker, ...], Meta(description="The processes of this node.")] = ()
+    workers: Annotated[tuple[Worker, ...], Meta(description="The processes of this node.")] = ()
 
     @property
-    def router(self) -> RouterWorker:
-        """The node's router worker; a checked configuration has exactly one."""
+    def worker(self) -> RouterWorker | TesteeWorker:
+        """The node's worker; a checked configuration has exactly one."""
         return self.workers[0]

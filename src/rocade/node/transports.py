@@ -15,6 +15,7 @@ __all__ = [
     "Endpoint",
     "RawSocketTransport",
     "TcpEndpoint",
+    "TesteeTransport",
     "Transport",
     "UniversalTransport",
     "UnixEndpoint",
@@ -211,6 +212,10 @@ class WebSocketTransport(WebSocketService, kw_only=True, frozen=True, tag="webso
     def rawsocket_service(self) -> RawSocketService | None:
         """RawSocket is not spoken here."""
         return None
+
+
+class TesteeTransport(WebSocketTransport, kw_only=True, frozen=True, tag="websocket"):
+    """A WebSocket that sends every message back. Its clients need no subprotocol, and cannot log in."""
 
 
 class RawSocketTransport(RawSocketService, kw_only=True, frozen=True, tag="rawsocket"):

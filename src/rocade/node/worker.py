@@ -11,10 +11,12 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 
 from rocade.errors import ConfigurationError
+from rocade.net.deflate import DeflateOptions
 from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix, describe
+from rocade.net.testee import TesteeEndpoint
 from rocade.net.tls import ServerTLS
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
@@ -40,14 +42,14 @@ logger = logging.getLogger("rocade.node")
 
 
 class Worker:
-    """A running router: its realms, and the transports that lead to them.
+    """A running router: its realms, and the transports that lead to them. Or a testee, which has no realms.
 
     Attributes:
         configuration: what it was built from.
         gateway: its realms and sessions.
     """
 
-    def __init__(self, configuration: settings.RouterWorker) -> None:
+    def __init__(self, configuration: settings.RouterWorker | settings.TesteeWorker) -> None:
         """
         Args:
             configuration: of a checked configuration file.
@@ -72,7 +74,7 @@ class Worker:
             ConfigurationError: a certificate or an address cannot be had; the text says which and why.
         """
         endpoints = [transport.endpoint for transport in self.configuration.transports]
-        self._tls = [server_tls(endpoint, _endpoint_path(position)) for position, endpoint in enumerate(endpoints)]
+        self._tls = [server_tls(endpoint, self._endpoint_path(position)) for position, endpoint in enumerate(endpoints)]
         for tls in self._tls:
             if tls is not None:
                 _warn(tls)
@@ -82,7 +84,7 @@ class Worker:
             except OSError as error:
                 self.close_sockets()
                 message = f"cannot listen on {endpoint}: {_reason(error)}"
-                raise ConfigurationError(_endpoint_path(position), message) from None
+                raise ConfigurationError(self._endpoint_path(position), message) from None
 
     def close_sockets(self) -> None:
         """Give up the addresses."""
@@ -118,7 +120,7 @@ class Worker:
             try:
                 tls.reload()
             except ConfigurationError as error:
-                path = f"{_endpoint_path(position)}.tls.{error.path}"
+                path = f"{self._endpoint_path(position)}.tls.{error.path}"
                 logger.error("%s: %s; %s keeps the %s", path, error.message, describe(listening), tls.certificate)
             else:
                 logger.info("%s has reloaded its files: %s", describe(listening), tls.certificate)
@@ -143,6 +145,10 @@ class Worker:
 
     # --- parts ------------------------------------------------------------------------------------
 
+    def _endpoint_path(self, position: int) -> str:
+        """Where in the configuration the endpoint of a transport stands."""
+        return f"{self.configuration.transport_path(position)}.endpoint"
+
     def _listener(self, transport: transports.Transport, tls: ServerTLS | None) -> Listener:
         from rocade.serve.web.site import build_site
 
@@ -166,21 +172,10 @@ class Worker:
         )
 
     def _websocket(self, service: services.WebSocketService) -> WebSocketEndpoint:
-        options = service.options
-        return WebSocketEndpoint(
-            WebSocketOptions(
-                serializers=service.serializers,
-                max_message_bytes=options.max_message_size,
-                ping_interval=options.ping_interval or 0,
-                ping_timeout=options.ping_timeout or float("inf"),
-                close_timeout=options.closing_timeout,
-                allowed_origins=options.allowed_origins,
-                allow_null_origin=options.allow_null_origin,
-                allowed_hosts=options.allowed_hosts,
-                require_subprotocol=options.require_websocket_subprotocol,
-            ),
-            self._entrance(service),
-        )
+        options = _websocket_options(service)
+        if isinstance(service, transports.TesteeTransport):
+            return TesteeEndpoint(options)
+        return WebSocketEndpoint(options, self._entrance(service))
 
     def _long_poll(self, service: services.LongPollService) -> ASGIApp:
         from rocade.serve.web.longpoll import LongPoll, LongPollOptions
@@ -209,6 +204,36 @@ class Worker:
         if service.anonymous_role is not None:
             authenticators["anonymous"] = Anonymous(service.anonymous_role)
         return self.gateway.entrance(authenticators)
+
+
+def _websocket_options(service: services.WebSocketService) -> WebSocketOptions:
+    options = service.options
+    return WebSocketOptions(
+        serializers=service.serializers,
+        max_message_bytes=options.max_message_size,
+        ping_interval=options.ping_interval or 0,
+        ping_timeout=options.ping_timeout or float("inf"),
+        close_timeout=options.closing_timeout,
+        allowed_origins=options.allowed_origins,
+        allow_null_origin=options.allow_null_origin,
+        allowed_hosts=options.allowed_hosts,
+        require_subprotocol=options.require_websocket_subprotocol,
+        deflate=_deflate(options.compression),
+    )
+
+
+def _deflate(compression: services.Compression | None) -> DeflateOptions | None:
+    options = None if compression is None else compression.deflate
+    if options is None:
+        return None
+    defaults = DeflateOptions()
+    return DeflateOptions(
+        request_no_context_takeover=options.request_no_context_takeover,
+        request_max_window_bits=options.request_max_window_bits,
+        no_context_takeover=options.no_context_takeover or False,
+        max_window_bits=options.max_window_bits or defaults.max_window_bits,
+        memory_level=options.memory_level or defaults.memory_level,
+    )
 
 
 def _head_timeout(transport: transports.Transport) -> float:
@@ -285,6 +310,8 @@ def _reason(error: OSError) -> str:
 
 
 def _service_line(address: str, path: str, service: services.Service, is_secure: bool) -> str:
+    if isinstance(service, transports.TesteeTransport):
+        return f"WebSocket on {_url('ws', address, path, is_secure)} that sends every message back"
     if isinstance(service, services.WebSocketService):
         return f"WebSocket on {_url('ws', address, path, is_secure)} ({', '.join(service.serializers)})"
     if isinstance(service, services.LongPollService):
@@ -300,11 +327,6 @@ def _url(scheme: str, address: str, path: str, is_secure: bool) -> str:
     if is_secure:
         scheme = {"http": "https", "tcp": "tls", "ws": "wss"}[scheme]
     return f"{scheme}://{address}{path}"
-
-
-def _endpoint_path(position: int) -> str:
-    """Where in the configuration the endpoint of a transport stands."""
-    return f"workers[0].transports[{position}].endpoint"
 
 
 def _clients(endpoint: transports.Endpoint) -> str:

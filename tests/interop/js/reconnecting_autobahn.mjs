@@ -8,7 +8,10 @@ import WebSocket from 'ws';
 
 // Without a handler for errors, a refused connection would end the program: this library sets none, knowing browsers.
 globalThis.WebSocket ??= class extends WebSocket {
-  onerror = () => {};
+  constructor(...how) {
+    super(...how);
+    this.onerror = () => {};
+  }
 };
 
 const connection = new autobahn.Connection({

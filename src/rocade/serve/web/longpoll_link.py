@@ -41,14 +41,17 @@ class Answer(Enum):
 class LongPollLink:
     """One client's connection, made of many requests.
 
-    Requests are told apart from the connection's state by three flags: the link is open (both sides may send), closed
-    by the router (what waits may still be fetched) or lost (only known so that late requests get a fitting answer).
+    It is open at first: both sides may send. Once the router has closed it, what waits may still be fetched. Once it is
+    lost, it is only known so that late requests get a fitting answer.
 
     Attributes:
+        is_batched: whether a body is a batch of messages instead of one.
+        separator: what the client's JSON batches have behind each message.
         requests: how many are being answered at the moment.
-        last_request: loop time of the latest one's end.
+        last_request: loop time of the latest sign of life.
         is_hung_up: whether the client has closed.
         lost_at: loop time of the end; None before it.
+        sending: held by the request whose messages are delivered, so that they stay in the order of requests.
     """
 
     max_send_bytes = sys.maxsize
@@ -82,7 +85,6 @@ class LongPollLink:
         self.last_request = loop.time()
         self.is_hung_up = False
         self.lost_at: float | None = None
-        # Taken by one request after the other, so that what was sent in order arrives in order.
         self.sending = asyncio.Lock()
         self._loop = loop
         self._max_queue_bytes = max_queue_bytes
