@@ -49,7 +49,8 @@ def routers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Rout
 @pytest.fixture(params=WAYS, ids=str)
 def way(request: pytest.FixtureRequest) -> Way:
     """How the peers of this test come to the router."""
-    return request.param
+    chosen: Way = request.param
+    return chosen
 
 
 @pytest.fixture
@@ -94,6 +95,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not asyncio.iscoroutinefunction(pyfuncitem.function):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
-    router: Router = pyfuncitem.funcargs["router"]
+    router = pyfuncitem.funcargs["router"]
+    assert isinstance(router, Router)
     router.run(pyfuncitem.function(**arguments))
     return True

@@ -117,9 +117,9 @@ class Peer:
         message = self.serializer.decode(await self.receive_bytes())
         if isinstance(message, _WITH_PAYLOAD):
             if message.args:
-                message.args = self.serializer.load(bytes(message.args))  # type: ignore[arg-type]
+                message.args = self.serializer.load(bytes(message.args))
             if message.kwargs:
-                message.kwargs = self.serializer.load(bytes(message.kwargs))  # type: ignore[arg-type]
+                message.kwargs = self.serializer.load(bytes(message.kwargs))
         return message
 
     async def receive_array(self) -> list[Any]:

@@ -19,9 +19,6 @@ ODD = ["com.Example", "com.ex-ample", "com.übung", "com.a/b", "com.😀", "COM"
 
 RESERVED = ["wamp", "wamp.session.on_join", "wamp.mine", "wamp.registration.list"]
 
-# action -> code, options
-SUBSCRIBE, PUBLISH, CALL, REGISTER = (32, {}), (16, {"acknowledge": True}), (48, {}), (64, {})
-
 
 ALL_REQUESTS = pytest.mark.parametrize(
     ("code", "options"),

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-
 from tests.hostile.process import RouterProcess
 from tests.hostile.wire import Client, Witness
 

@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
+from tests.conformance.waiting import TIMEOUT
 from tests.hostile.process import RouterProcess
 from tests.hostile.wire import HELLO, Client, Line, encode, upgrade_request
 
-PROMISED_SECONDS = 5.0
-"""Within which a router that is told to stop has ended."""
+PROMISED_SECONDS = TIMEOUT / 2
+"""Within which a router that is told to stop has ended: 5, unless the machine is said to be slow."""
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
@@ -35,11 +35,11 @@ def ended(router: RouterProcess) -> bool:
 def test_sessions_on_every_transport_are_told_goodbye(number: signal.Signals, loop: str, tmp_path: Path) -> None:
     path = str(tmp_path / "router.sock")
     with RouterProcess("--port", "0", "--host", "127.0.0.1", "--unix", path, loop=loop) as router, ExitStack() as stack:
+        addresses: tuple[int | str, ...] = (router.port, path)
         clients = [
             stack.enter_context(Client(address, transport, serializer))
-            for address, transport, serializer in itertools.product(
-                (router.port, path), ("websocket", "rawsocket"), ("json", "msgpack", "cbor")
-            )
+            for address in addresses
+            for transport, serializer in itertools.product(("websocket", "rawsocket"), ("json", "msgpack", "cbor"))
         ]
         for client in clients:
             client.join()
@@ -53,12 +53,12 @@ def test_sessions_on_every_transport_are_told_goodbye(number: signal.Signals, lo
                 client.line.expect_close(1000)
             else:
                 assert client.line.receive_rest() == b""
+            client.line.close()
         assert ended(router)
     assert not Path(path).exists()
 
 
-@LOOPS
-@SIGNALS
+@pytest.mark.parametrize(("number", "loop"), [(signal.SIGTERM, "uvloop"), (signal.SIGINT, "asyncio")])
 def test_clients_that_do_not_answer_do_not_keep_it(number: signal.Signals, loop: str) -> None:
     with RouterProcess("--port", "0", loop=loop) as router, ExitStack() as stack:
         clients = [
@@ -75,9 +75,10 @@ def test_clients_that_do_not_answer_do_not_keep_it(number: signal.Signals, loop:
         assert ended(router)
 
 
-@LOOPS
-@pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
-def test_a_client_that_does_not_read_does_not_keep_it(loop: str, transport: str) -> None:
+@pytest.mark.parametrize(
+    ("transport", "loop"), [("websocket", "uvloop"), ("rawsocket", "uvloop"), ("websocket", "asyncio")]
+)
+def test_a_client_that_does_not_read_does_not_keep_it(transport: str, loop: str) -> None:
     with (
         RouterProcess("--port", "0", loop=loop) as router,
         Client(router.port, transport, "msgpack") as deaf,
@@ -119,10 +120,9 @@ def test_connections_without_a_session_do_not_keep_it(loop: str) -> None:
         assert ended(router)
 
 
-@LOOPS
-def test_nobody_joins_a_router_that_is_stopping(loop: str) -> None:
+def test_nobody_joins_a_router_that_is_stopping() -> None:
     with (
-        RouterProcess("--port", "0", loop=loop) as router,
+        RouterProcess("--port", "0") as router,
         Client(router.port, "rawsocket", "json") as member,
         Client(router.port, "rawsocket", "json") as candidate,
     ):

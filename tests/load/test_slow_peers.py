@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-
-from rocade.wamp.codec import MSGPACK
-from rocade.wamp.messages import Error, Event, Interrupt, Invocation, Publish, PublishOptions, Yield, YieldOptions
 from tests.conformance.carriers import RawSocketCarrier
 from tests.conformance.peer import Peer
 from tests.conformance.waiting import TIMEOUT
 from tests.hostile.process import RouterProcess
 from tests.hostile.wire import Client
+
+from rocade.wamp.codec import MSGPACK
+from rocade.wamp.messages import Error, Event, Interrupt, Invocation, Publish, PublishOptions, Yield, YieldOptions
 
 pytestmark = pytest.mark.slow
 

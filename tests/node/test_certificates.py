@@ -57,7 +57,7 @@ def refusal(directory: Path, **tls: Any) -> tuple[str, str]:
 
 
 def tls_of(configuration: Configuration) -> TLS:
-    tls = configuration.router.transports[0].endpoint.tls
+    tls = configuration.worker.transports[0].endpoint.tls
     assert tls is not None
     return tls
 
@@ -126,7 +126,7 @@ def test_mistakes_are_named_by_their_path(authority: Authority, pair: Pair, tmp_
 
 
 def test_a_file_that_went_bad_after_the_check_is_an_error_before_anything_listens(pair: Pair, tmp_path: Path) -> None:
-    worker = Worker(configured(tmp_path).router)
+    worker = Worker(configured(tmp_path).worker)
     pair.key.unlink()
 
     with pytest.raises(ConfigurationError, match=r"transports\[0\]\.endpoint\.tls\.key: .* cannot be read"):
@@ -134,7 +134,7 @@ def test_a_file_that_went_bad_after_the_check_is_an_error_before_anything_listen
 
 
 def test_unix_sockets_may_have_tls(pair: Pair, tmp_path: Path) -> None:
-    worker = Worker(configured(tmp_path, {"type": "unix", "path": "rocade.sock"}).router)
+    worker = Worker(configured(tmp_path, {"type": "unix", "path": "rocade.sock"}).worker)
 
     worker.bind()
     lines = worker.describe()

@@ -349,7 +349,7 @@ def test_nothing_of_certificates_is_loaded_without_tls() -> None:
         "import sys\n"
         "from rocade.node.configuration import default_configuration\n"
         "from rocade.node.worker import Worker\n"
-        "worker = Worker(default_configuration(port=0).router)\n"
+        "worker = Worker(default_configuration(port=0).worker)\n"
         "worker.bind()\n"
         "worker.close_sockets()\n"
         "print(*sys.modules)"

@@ -486,8 +486,7 @@ def test_an_error_may_end_a_progressive_call(scene: Scene, caller: Session, call
     [
         (None, EVERYTHING),
         (EVERYTHING, None),
-        # "the Dealer disregards the Callees Progressive Call Results feature"
-        (EVERYTHING, {"progressive_call_results": True}),
+        (EVERYTHING, {"call_canceling": True}),
         ({"progressive_call_results": 1}, EVERYTHING),
     ],
 )

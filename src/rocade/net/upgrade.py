@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = "13"
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d+))?", re.IGNORECASE)
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_DEFAULT_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}  # some clients name their own address
 
 
 class UpgradeRefused(Exception):

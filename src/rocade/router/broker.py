@@ -7,9 +7,11 @@ from collections.abc import Callable
 from rocade.errors import ApplicationError
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import has_lists, receivers
+from rocade.router.kept import keep
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_subscriptions import subscription_details
 from rocade.router.patterns import PatternIndex
+from rocade.router.retention import Retention
 from rocade.router.session import Session
 from rocade.wamp.ids import RouterIds
 from rocade.wamp.messages import (
@@ -76,6 +78,7 @@ class Broker:
         self._index: PatternIndex[Subscription] = PatternIndex()
         self.announcer = Announcer(self._index, random_id)
         self._events = Lifecycle(self.announcer, "subscription", "subscribe", subscription_details)
+        self._retention = Retention()
         # subscription id -> subscription
         self.subscriptions: dict[int, Subscription] = {}
 
@@ -108,6 +111,8 @@ class Broker:
                 self._add_event(effects, subscription, publication, publisher, message, disclose)
         elif exact is not None:
             self._add_event(effects, exact, publication, publisher, message, disclose)
+        if options.retain:
+            self._keep(publication, publisher, message, disclose)
         if options.acknowledge:
             effects.append(Deliver(Published(message.request, publication), (publisher,)))
         return effects
@@ -130,9 +135,16 @@ class Broker:
                 return
         else:
             to = subscribers
-        details = _event_details(subscription, publisher, message.topic, options, disclose)
+        details = _event_details(subscription.match, publisher, message.topic, options, disclose)
         event = Event(subscription.id, publication, details, message.args, message.kwargs)
         effects.append(Deliver(event, to, publisher.serializer))
+
+    def _keep(self, publication: int, publisher: Session, message: Publish, disclose: bool) -> None:
+        """Keep an event for subscribers to come."""
+        options = message.options
+        details = _event_details(Match.EXACT, publisher, message.topic, options, disclose)
+        event = keep(publication, message, details, publisher.serializer)
+        self._retention.retain(event, None if options.exclude_me is False else publisher.id)
 
     # --- SUBSCRIBE, UNSUBSCRIBE -------------------------------------------------------------------
 
@@ -143,7 +155,7 @@ class Broker:
             session: the subscriber.
             message: [SUBSCRIBE, Request|id, Options|dict, Topic|uri].
         Returns:
-            SUBSCRIBED, then meta events.
+            SUBSCRIBED, then the retained events that were asked for, then meta events.
         Raises:
             ApplicationError: wamp.error.invalid_uri.
         """
@@ -154,6 +166,8 @@ class Broker:
             self._check(topic, match)
             subscription = Subscription(self._ids.next(self.subscriptions), topic, match, self._wall_clock())
         effects: list[Effect] = [Deliver(Subscribed(message.request, subscription.id), (session,))]
+        if message.options.get_retained:
+            effects.extend(self._retained(session, subscription))
         if session not in subscription.subscribers:
             # Told to those who listened before: a subscription to everything does not begin with news of itself.
             effects.extend(self._events.attached(session, subscription, is_new=is_new))
@@ -162,6 +176,15 @@ class Broker:
             subscription.subscribers[session] = None
             session.subscriptions[subscription.id] = subscription
         return effects
+
+    def _retained(self, session: Session, subscription: Subscription) -> list[Effect]:
+        """What a subscriber gets that asks for retained events, also when it was subscribed before.
+
+        A client library gives a topic to several of its users by subscribing again for each.
+        """
+        id, match = subscription.id, subscription.match
+        found = self._retention.find(session, subscription.uri, match)
+        return [Deliver(event.retained(id, match), (session,), event.serializer) for event in found]
 
     def unsubscribe(self, session: Session, message: Unsubscribe) -> list[Effect]:
         """End one of a session's subscriptions.
@@ -267,10 +290,10 @@ class Broker:
 
 
 def _event_details(
-    subscription: Subscription, publisher: Session, topic: str, options: PublishOptions, disclose: bool
+    match: Match, publisher: Session, topic: str, options: PublishOptions, disclose: bool
 ) -> EventDetails:
-    """EVENT.Details; the same empty one for nearly all events."""
-    pattern = subscription.match is not Match.EXACT
+    """EVENT.Details for subscriptions of this kind; the same empty one for nearly all events."""
+    pattern = match is not Match.EXACT
     disclose = disclose or options.disclose_me is True
     if not pattern and not disclose and options.ppt_scheme is None:
         return _NO_DETAILS

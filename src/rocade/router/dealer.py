@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from rocade.errors import ApplicationError, ProtocolViolation
-from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.calls import KeptCall, PendingCall, Stream
+from rocade.router.details import (
+    NO_INVOCATION_DETAILS,
+    has_keywords,
+    invocation_details,
+    missing_feature,
+    result_details,
+)
+from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_registrations import registration_details
 from rocade.router.patterns import PatternIndex
+from rocade.router.registrations import Registration
 from rocade.router.session import Session
 from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import RouterIds
@@ -22,7 +31,6 @@ from rocade.wamp.messages import (
     Error,
     Interrupt,
     Invocation,
-    InvocationDetails,
     Invoke,
     Match,
     PassthruDetails,
@@ -37,86 +45,18 @@ from rocade.wamp.messages import (
 )
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
-__all__ = ["Dealer", "PendingCall", "Registration"]
+__all__ = ["Dealer"]
 
 CALL = 48
 INVOCATION = 68
 
-_NO_INVOCATION_DETAILS = InvocationDetails()
+UNAVAILABLE = "wamp.error.unavailable"
+NO_AVAILABLE_CALLEE = "wamp.error.no_available_callee"
+NOT_SUPPORTED = "wamp.error.feature_not_supported"
+
 _NO_RESULT_DETAILS = ResultDetails()
 _PROGRESS = ResultDetails(progress=True)
 _NO_ERROR_DETAILS = PassthruDetails()
-
-
-class Registration:
-    """What one or more sessions have registered: a procedure or a pattern of procedures.
-
-    Attributes:
-        id: router-scope id, the same for all its callees.
-        uri: the procedure or pattern.
-        match: how `uri` is compared with procedures.
-        invoke: which of the callees gets a call.
-        created: when the first of them registered, in seconds since 1970.
-        callees: its sessions in the order in which they registered.
-        turn: whose turn it is under `Invoke.ROUNDROBIN`, an index into `callees`.
-        is_plain: neither a pattern nor with callees that want to know the caller: invocations need no details.
-    """
-
-    __slots__ = (
-        "callees",
-        "created",
-        "disclosed_to",
-        "forward_timeout_to",
-        "id",
-        "invoke",
-        "is_plain",
-        "match",
-        "turn",
-        "uri",
-    )
-
-    def __init__(self, id: int, uri: str, match: Match, invoke: Invoke, created: float) -> None:
-        self.id = id
-        self.uri = uri
-        self.match = match
-        self.invoke = invoke
-        self.created = created
-        self.callees: list[Session] = []
-        self.turn = 0
-        self.is_plain = match is Match.EXACT
-        # callees that asked to know who calls; callees that handle timeouts themselves
-        self.disclosed_to: set[Session] = set()
-        self.forward_timeout_to: set[Session] = set()
-
-
-class PendingCall:
-    """A call between its CALL and its final RESULT or ERROR.
-
-    Attributes:
-        caller: who waits for the result; None once nobody does (answered, canceled, gone).
-        request: CALL.Request.
-        callee: who works on it.
-        invocation: INVOCATION.Request at that callee.
-        progress: whether the caller wants progressive results and both ends have the feature.
-        deadline: seconds on the router's clock after which the call times out; None for never.
-        timeout: seconds between results that the caller accepts; None for any.
-        killed: whether the callee was told to stop and its answer is awaited (cancel mode "kill").
-
-    As long as `caller` waits, the call is among its `calls` and among the callee's `invocations`. Without a
-    caller it stays among the invocations until the callee answers, which it must, unless told "killnowait".
-    """
-
-    __slots__ = ("callee", "caller", "deadline", "invocation", "killed", "progress", "request", "timeout")
-
-    def __init__(self, caller: Session, request: int, callee: Session, invocation: int) -> None:
-        self.caller: Session | None = caller
-        self.request = request
-        self.callee = callee
-        self.invocation = invocation
-        self.progress = False
-        self.killed = False
-        self.timeout: float | None = None
-        self.deadline: float | None = None
 
 
 class Dealer:
@@ -159,38 +99,124 @@ class Dealer:
         Returns:
             `WakeAt` if the call has a timeout, INVOCATION to the callee.
         Raises:
-            ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri.
-            ProtocolViolation: the request id is that of a call that is still pending.
+            ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri,
+                wamp.error.feature_not_supported, wamp.error.no_available_callee, wamp.error.invalid_argument.
+            ProtocolViolation: the request id is that of a call that is still pending and not progressive, or the
+                caller uses a feature that it did not announce.
         """
-        if message.request in caller.calls:
-            raise ProtocolViolation(f"CALL with request id {message.request}, which a pending call has")
+        request, options = message.request, message.options
+        if request in caller.calls:
+            return self.continue_call(caller, message)
+        is_plain = not (
+            disclose
+            or options.disclose_me
+            or options.receive_progress
+            or options.timeout
+            or options.progress
+            or options.ppt_scheme
+        )
+        if not is_plain:
+            caller.check_call(options)
         procedure = message.procedure
         registration = self._index.exact.get(procedure) or self._find(procedure)
-        callees = registration.callees
-        callee = callees[0] if len(callees) == 1 else self._choose(registration)
+        callee = registration.sole
+        if callee is None or not is_plain or not registration.is_plain or caller.role.trustlevel is not None:
+            return self._call(caller, message, now, disclose, registration)
+        # By far the most calls: there is nothing to decide, to tell or to keep.
         invocation = callee.next_invocation()
-        pending = PendingCall(caller, message.request, callee, invocation)
-        caller.calls[message.request] = callee.invocations[invocation] = pending
-        options = message.options
-        if registration.is_plain and not (
-            disclose or options.disclose_me or options.receive_progress or options.timeout or options.ppt_scheme
-        ):
-            details = _NO_INVOCATION_DETAILS
-        else:
-            details = _invocation_details(registration, pending, message, disclose)
-        effects: list[Effect] = [
+        caller.calls[request] = callee.invocations[invocation] = PendingCall(
+            caller, request, registration, callee, invocation
+        )
+        return [
             Deliver(
-                Invocation(invocation, registration.id, details, message.args, message.kwargs),
+                Invocation(invocation, registration.id, NO_INVOCATION_DETAILS, message.args, message.kwargs),
                 (callee,),
                 caller.serializer,
             )
         ]
-        if options.timeout and details.timeout is None:
-            pending.timeout = options.timeout / 1000
-            pending.deadline = now + pending.timeout
+
+    def _call(
+        self, caller: Session, message: Call, now: float, disclose: bool, registration: Registration
+    ) -> list[Effect]:
+        options = message.options
+        if options.ppt_scheme and has_keywords(message):
+            raise ApplicationError("wamp.error.invalid_argument", "keyword arguments in payload passthru mode")
+        pending = PendingCall(caller, message.request, registration)
+        kept = KeptCall(message, caller.serializer, disclose, now, set())
+        callee = registration.choose(self._random_below)
+        if callee is not None:
+            missing = missing_feature(callee, options)
+            if missing is not None:
+                raise ApplicationError(NOT_SUPPORTED, f"the callee does not have {missing}")
+            caller.calls[message.request] = pending
+            return self._invoke(pending, callee, kept)
+        if not self._wait(pending, kept):
+            raise ApplicationError(NO_AVAILABLE_CALLEE, f"all callees of {shown(registration.uri)} are busy")
+        caller.calls[message.request] = pending
+        return self._start_timer(pending, kept) if options.timeout else []
+
+    def _invoke(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
+        """Hand a call to a callee that is free and has what it needs."""
+        message, registration = kept.message, pending.registration
+        load = registration.loads.get(callee)
+        if load is not None:
+            load.busy += 1
+        invocation = callee.next_invocation()
+        callee.invocations[invocation] = pending
+        pending.callee, pending.invocation = callee, invocation
+        details = invocation_details(pending, kept)
+        pending.progress = details.receive_progress is True
+        if message.options.progress:
+            pending.stream = Stream(message.procedure, details)
+        # What it would take to try another callee is kept only where this one may ask for it, and there is one.
+        reroutes = callee.callee_reroutes and registration.has_others({callee, *kept.tried})
+        pending.kept = kept if reroutes else None
+        effects: list[Effect] = []
+        if message.options.timeout and details.timeout is None and pending.deadline is None:
             # First, since an INVOCATION that cannot be delivered ends the call at once, and its timer with it.
-            effects.insert(0, WakeAt(pending.deadline, pending))
+            effects.extend(self._start_timer(pending, kept))
+        invoked = Invocation(invocation, registration.id, details, message.args, message.kwargs)
+        effects.append(Deliver(invoked, (callee,), kept.origin))
         return effects
+
+    def _start_timer(self, pending: PendingCall, kept: KeptCall) -> list[Effect]:
+        pending.timeout = (kept.message.options.timeout or 0) / 1000
+        pending.deadline = kept.since + pending.timeout
+        return [WakeAt(pending.deadline, pending)]
+
+    def continue_call(self, caller: Session, message: Call) -> list[Effect]:
+        """Pass on one more CALL of a call with progressive invocations.
+
+        Its options are those of the first CALL, except `progress`: "Dealers and Callees MUST ignore any option
+        except for progress".
+
+        Args:
+            caller: session that sent the CALL.
+            message: [CALL, Request|id, …], with a request id that the session has used before.
+        Returns:
+            INVOCATION to the same callee as before; nothing when the call is over already, of which the caller
+            could not know.
+        Raises:
+            ProtocolViolation: the call is pending, but not to be continued, or not under this URI.
+
+        Spec: advanced/rpc_progressive_call_invocations.md
+        """
+        pending = caller.calls.get(message.request)
+        if pending is None:
+            return []
+        stream, callee = pending.stream, pending.callee
+        if stream is None or callee is None or not stream.is_open:
+            raise ProtocolViolation(f"CALL with request id {message.request}, which a pending call has")
+        if stream.procedure != message.procedure:
+            raise ProtocolViolation(f"CALL {message.request} continues with another procedure")
+        stream.has_continued = True
+        pending.kept = None  # the callee has the beginning, and nobody else will get the rest
+        details = stream.details
+        if not message.options.progress:
+            stream.is_open = False
+            details = structs.replace(details, progress=None)
+        invoked = Invocation(pending.invocation, pending.registration.id, details, message.args, message.kwargs)
+        return [Deliver(invoked, (callee,), caller.serializer)]
 
     def _find(self, procedure: str) -> Registration:
         if not is_uri(procedure, strict=self._strict):
@@ -202,19 +228,69 @@ class Dealer:
                 return registration
         raise ApplicationError("wamp.error.no_such_procedure", f"no procedure {shown(procedure)} is registered")
 
-    def _choose(self, registration: Registration) -> Session:
-        callees = registration.callees
-        match registration.invoke:
-            case Invoke.ROUNDROBIN:
-                callee = callees[registration.turn % len(callees)]
-                registration.turn = (registration.turn + 1) % len(callees)
-                return callee
-            case Invoke.RANDOM:
-                return callees[self._random_below(len(callees))]
-            case Invoke.LAST:
-                return callees[-1]
-            case _:
-                return callees[0]
+    # --- calls that wait for a callee -------------------------------------------------------------
+
+    def _wait(self, pending: PendingCall, kept: KeptCall, *, in_front: bool = False) -> bool:
+        """Let a call wait until a callee is free; whether it can."""
+        waiting = pending.registration.waiting
+        # What belongs to a progressive call would pile up behind it.
+        if waiting is None or kept.message.options.progress or not waiting.add(pending, kept.size, in_front=in_front):
+            return False
+        pending.callee, pending.kept = None, kept
+        return True
+
+    def serve_waiting(self, registration: Registration) -> list[Effect]:
+        """Carry out a `ServeWaiting`: give a call that waits to a callee that is free.
+
+        Returns:
+            Effects for the call that has waited longest of those that a free callee has not refused yet. The rest
+            is left to another `ServeWaiting`.
+        """
+        waiting = registration.waiting or ()
+        for pending in waiting:
+            kept = pending.kept
+            assert kept is not None
+            callee = registration.choose(self._random_below, kept.tried)
+            if callee is not None:
+                return [*self._take_up(pending, callee, kept), *self._served(registration)]
+            if not kept.tried:
+                break
+        return []
+
+    def _take_up(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
+        self._withdraw(pending)
+        missing = missing_feature(callee, kept.message.options)
+        if missing is not None:
+            return self._fail(pending, NOT_SUPPORTED, f"the callee does not have {missing}")
+        return self._invoke(pending, callee, kept)
+
+    def _withdraw(self, pending: PendingCall) -> None:
+        """A call that waits does not wait any more."""
+        waiting = pending.registration.waiting
+        assert waiting is not None
+        waiting.remove(pending)
+
+    def _served(self, registration: Registration) -> list[Effect]:
+        """What to do when a callee may be free."""
+        return [ServeWaiting(registration)] if registration.waiting else []
+
+    def _freed(self, callee: Session, registration: Registration) -> list[Effect]:
+        """A callee has one invocation less."""
+        load = registration.loads.get(callee)
+        if load is None:
+            return []
+        load.busy -= 1
+        return self._served(registration)
+
+    def _stranded(self, registration: Registration) -> list[Effect]:
+        """A callee is gone: end the calls that wait, but not for any of those that are left."""
+        effects: list[Effect] = []
+        for pending in list(registration.waiting or ()):
+            assert pending.kept is not None
+            if not registration.has_others(pending.kept.tried):
+                self._withdraw(pending)
+                effects.extend(self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee is gone"))
+        return effects
 
     # --- YIELD and ERROR of the callee ------------------------------------------------------------
 
@@ -233,32 +309,66 @@ class Dealer:
         pending = callee.invocations.get(message.request)
         if pending is None:
             return _too_late(callee, message)
-        if message.options.progress:
+        options = message.options
+        if options.ppt_scheme:
+            refused = self._check_passthru(pending, callee, message)
+            if refused is not None:
+                return refused
+        if options.progress:
             return self._progress(pending, message, now)
         del callee.invocations[message.request]
-        caller = pending.caller
+        caller, registration = pending.caller, pending.registration
         if caller is None:
-            return []
+            return self._freed(callee, registration) if registration.loads else []
         del caller.calls[pending.request]
         pending.caller = None
-        details = _result_details(message) if message.options.ppt_scheme is not None else _NO_RESULT_DETAILS
+        details = result_details(message) if options.ppt_scheme else _NO_RESULT_DETAILS
         result = Result(pending.request, details, message.args, message.kwargs)
         effects: list[Effect] = [Deliver(result, (caller,), callee.serializer)]
         if pending.deadline is not None:
             effects.append(CancelWake(pending))
+        if registration.loads:
+            effects.extend(self._freed(callee, registration))
         return effects
 
     def _progress(self, pending: PendingCall, message: Yield, now: float) -> list[Effect]:
-        if pending.caller is None or not pending.progress:
+        caller, callee = pending.caller, pending.callee
+        if caller is None or callee is None or not pending.progress:
             return []
+        pending.kept = None  # the caller has something of this callee, and another one would begin anew
         if pending.timeout is not None:
             # The timeout is "the time limit between the initial call and the first result, and between results
             # thereafter" (advanced/rpc_progressive_call_results.md). The WakeAt that is under way finds the later
             # deadline and asks to be woken again.
             pending.deadline = now + pending.timeout
-        details = _result_details(message) if message.options.ppt_scheme is not None else _PROGRESS
+        details = result_details(message) if message.options.ppt_scheme else _PROGRESS
         result = Result(pending.request, details, message.args, message.kwargs)
-        return [Deliver(result, (pending.caller,), pending.callee.serializer)]
+        return [Deliver(result, (caller,), callee.serializer)]
+
+    def _check_passthru(self, pending: PendingCall, callee: Session, message: Yield | Error) -> list[Effect] | None:
+        """Whether an answer may be in payload passthru mode; if not, what ends the call instead.
+
+        Raises:
+            ProtocolViolation: the callee did not announce the feature.
+
+        Spec: advanced/payload_passthru_mode.md
+        """
+        if not callee.callee_passes_through:
+            raise ProtocolViolation(f"{_name(message)} in payload passthru mode, which was not announced")
+        if pending.caller is None:
+            return None
+        if not pending.caller.caller_passes_through:
+            # "the Dealer MUST respond to the Callee with a wamp.error.feature_not_supported error message", but
+            # there is no ERROR for a YIELD in the table of messages, and clients close the session over one.
+            uri, text = NOT_SUPPORTED, "the result is in payload passthru mode"
+        elif has_keywords(message):
+            uri, text = "wamp.error.invalid_argument", "keyword arguments in payload passthru mode"
+        else:
+            return None
+        if type(message) is Yield and message.options.progress:
+            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
+        callee.invocations.pop(message.request, None)
+        return [*self._fail(pending, uri, text), *self._freed(callee, pending.registration)]
 
     def error(self, callee: Session, message: Error) -> list[Effect]:
         """Pass a failure on to the caller.
@@ -273,15 +383,41 @@ class Dealer:
         """
         if message.request_type != INVOCATION:
             raise ProtocolViolation(f"ERROR with request type {message.request_type}; clients may send {INVOCATION}")
-        pending = callee.invocations.pop(message.request, None)
+        pending = callee.invocations.get(message.request)
         if pending is None:
             return _too_late(callee, message)
+        if message.details.ppt_scheme:
+            refused = self._check_passthru(pending, callee, message)
+            if refused is not None:
+                return refused
+        del callee.invocations[message.request]
         uri = message.error
-        if not is_uri(uri):
+        if uri == UNAVAILABLE and callee.callee_reroutes:
+            effects = self._reroute(pending, callee)
+        elif not is_uri(uri):
             text = f"the callee failed with an invalid error URI: {shown(uri)}"
-            return self._fail(pending, "wamp.error.invalid_uri", text)
-        error = Error(CALL, pending.request, message.details, uri, message.args, message.kwargs)
-        return self._end(pending, error, callee.serializer)
+            effects = self._fail(pending, "wamp.error.invalid_uri", text)
+        else:
+            error = Error(CALL, pending.request, message.details, uri, message.args, message.kwargs)
+            effects = self._end(pending, error, callee.serializer)
+        effects.extend(self._freed(callee, pending.registration))
+        return effects
+
+    def _reroute(self, pending: PendingCall, callee: Session) -> list[Effect]:
+        """Try another callee, or wait for one, in place of one that is unavailable. Each is tried once.
+
+        Spec: advanced/rpc_call_rerouting.md
+        """
+        kept, registration = pending.kept, pending.registration
+        if kept is not None and pending.caller is not None and not pending.killed:
+            kept.tried.add(callee)
+            while (other := registration.choose(self._random_below, kept.tried)) is not None:
+                if missing_feature(other, kept.message.options) is None:
+                    return self._invoke(pending, other, kept)
+                kept.tried.add(other)
+            if registration.has_others(kept.tried) and self._wait(pending, kept, in_front=True):
+                return []
+        return self._fail(pending, NO_AVAILABLE_CALLEE, f"no callee of {shown(pending.registration.uri)} is available")
 
     # --- CANCEL, timeouts -------------------------------------------------------------------------
 
@@ -305,10 +441,12 @@ class Dealer:
         mode = message.options.mode or CancelMode.KILLNOWAIT
         if pending is None or (pending.killed and mode is CancelMode.KILL):
             return []
-        if mode is CancelMode.KILL and pending.callee.callee_cancels:
+        callee = pending.callee
+        if mode is CancelMode.KILL and callee is not None and callee.callee_cancels:
             pending.killed = True
-            return [_interrupt(pending, CancelMode.KILL, "wamp.error.canceled")]
-        effects = self._interrupted(pending, "wamp.error.canceled") if mode is not CancelMode.SKIP else []
+            return [_interrupt(callee, pending.invocation, CancelMode.KILL, "wamp.error.canceled")]
+        skips = mode is CancelMode.SKIP and callee is not None
+        effects = [] if skips else self._interrupted(pending, "wamp.error.canceled")
         effects.extend(self._fail(pending, "wamp.error.canceled", "the call was canceled"))
         return effects
 
@@ -339,11 +477,7 @@ class Dealer:
             ERROR to the caller, in place of the RESULT, or of the INVOCATION that its callee will never see.
         """
         if isinstance(message, Invocation):
-            pending = receiver.invocations.pop(message.request, None)
-            if receiver.last_invocation == message.request:
-                # "IDs in the session scope MUST be incremented by 1": the callee has never seen this one.
-                receiver.last_invocation -= 1
-            return self._fail(pending, uri, text) if pending is not None else []
+            return self._not_invoked(receiver, message, uri, text)
         if isinstance(message, Error):
             if message.args == []:
                 return []  # what stands in for another message, and is as short as can be
@@ -355,17 +489,34 @@ class Dealer:
             return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
         return [Deliver(Error(CALL, message.request, _NO_ERROR_DETAILS, uri, [text]), (receiver,))]
 
+    def _not_invoked(self, callee: Session, message: Invocation, uri: str, text: str) -> list[Effect]:
+        pending = callee.invocations.get(message.request)
+        if pending is not None and pending.stream is not None and pending.stream.has_continued:
+            # The callee has the beginning of it.
+            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
+        if callee.last_invocation == message.request:
+            # "IDs in the session scope MUST be incremented by 1": the callee has never seen this one.
+            callee.last_invocation -= 1
+        if pending is None:
+            return []
+        del callee.invocations[message.request]
+        return [*self._fail(pending, uri, text), *self._freed(callee, pending.registration)]
+
     def _interrupted(self, pending: PendingCall, reason: str) -> list[Effect]:
-        """Tell the callee to stop, if it can be told, and forget the invocation.
+        """Tell the callee to stop, if it can be told, and forget the invocation; a call that waits just waits no more.
 
         "it is not necessary for the Callee to respond with an ERROR message, when mode="killnowait", since the
         Dealer ignores it" (advanced/rpc_call_canceling.md): nobody would take it off the list.
         """
         callee = pending.callee
+        if callee is None:
+            self._withdraw(pending)
+            return []
         if not callee.callee_cancels:
             return []
         del callee.invocations[pending.invocation]
-        return [_interrupt(pending, CancelMode.KILLNOWAIT, reason)]
+        interrupt = _interrupt(callee, pending.invocation, CancelMode.KILLNOWAIT, reason)
+        return [interrupt, *self._freed(callee, pending.registration)]
 
     def _fail(self, pending: PendingCall, uri: str, text: str) -> list[Effect]:
         """Answer the caller, if it still waits, with an error of our own."""
@@ -414,15 +565,11 @@ class Dealer:
             self.registrations[registration.id] = registration
         else:
             _check_shared(registration, session, invoke)
-        registration.callees.append(session)
+        registration.add(session, options)
         session.registrations[registration.id] = registration
-        if options.disclose_caller:
-            registration.disclosed_to.add(session)
-            registration.is_plain = False
-        if options.forward_timeout:
-            registration.forward_timeout_to.add(session)
         events = self._events.attached(session, registration, is_new=is_new)
-        return [Deliver(Registered(message.request, registration.id), (session,)), *events]
+        registered = Deliver(Registered(message.request, registration.id), (session,))
+        return [registered, *events, *self._served(registration)]
 
     def unregister(self, session: Session, message: Unregister) -> list[Effect]:
         """End one of a session's registrations. Invocations under way are still answered.
@@ -442,7 +589,7 @@ class Dealer:
             )
         was_last = self._remove(session, registration)
         events = self._events.detached(session, registration, was_last=was_last)
-        return [Deliver(Unregistered(message.request), (session,)), *events]
+        return [Deliver(Unregistered(message.request), (session,)), *self._stranded(registration), *events]
 
     def revoke(self, session: Session, registration: Registration, reason: str | None) -> list[Effect]:
         """End a session's registration without its doing. Invocations under way are still answered.
@@ -463,6 +610,7 @@ class Dealer:
         if session.callee_takes_revocations:
             details = UnregisteredDetails(registration=registration.id, reason=reason)
             effects.append(Deliver(Unregistered(0, details), (session,)))
+        effects.extend(self._stranded(registration))
         effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
 
@@ -473,8 +621,6 @@ class Dealer:
             ERROR wamp.error.canceled to every caller that waits for it; INTERRUPT to callees that work for it; meta
             events.
         """
-        ended = [(it, self._remove(session, it)) for it in session.registrations.values()]
-        session.registrations.clear()
         effects: list[Effect] = []
         for pending in session.calls.values():
             pending.caller = None
@@ -483,10 +629,13 @@ class Dealer:
             if pending.callee is not session:
                 effects.extend(self._interrupted(pending, "wamp.error.canceled"))
         session.calls.clear()
+        ended = [(it, self._remove(session, it)) for it in session.registrations.values()]
+        session.registrations.clear()
         for pending in session.invocations.values():
             effects.extend(self._fail(pending, "wamp.error.canceled", "the callee is gone"))
         session.invocations.clear()
         for registration, was_last in ended:
+            effects.extend(self._stranded(registration))
             effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
 
@@ -502,12 +651,7 @@ class Dealer:
 
     def _remove(self, session: Session, registration: Registration) -> bool:
         """Take a session off a registration; whether the registration is gone with it."""
-        position = registration.callees.index(session)
-        del registration.callees[position]
-        if position < registration.turn:
-            registration.turn -= 1
-        registration.disclosed_to.discard(session)
-        registration.forward_timeout_to.discard(session)
+        registration.remove(session)
         if registration.callees:
             return False
         self._index.remove(registration.uri, registration.match)
@@ -533,7 +677,7 @@ def _too_late(callee: Session, message: Yield | Error) -> list[Effect]:
     """
     if callee.callee_cancels and message.request <= callee.last_invocation:
         return []
-    raise ProtocolViolation(f"{type(message).__name__.upper()} for an unknown invocation {message.request}")
+    raise ProtocolViolation(f"{_name(message)} for an unknown invocation {message.request}")
 
 
 def _check_shared(registration: Registration, session: Session, invoke: Invoke) -> None:
@@ -549,36 +693,9 @@ def _check_shared(registration: Registration, session: Session, invoke: Invoke) 
         )
 
 
-def _invocation_details(
-    registration: Registration, pending: PendingCall, message: Call, disclose: bool
-) -> InvocationDetails:
-    options, caller, callee = message.options, pending.caller, pending.callee
-    assert caller is not None
-    details = InvocationDetails()
-    if registration.match is not Match.EXACT:
-        details.procedure = message.procedure
-    if disclose or options.disclose_me or callee in registration.disclosed_to:
-        details.caller, details.caller_authid, details.caller_authrole = caller.id, caller.authid, caller.role.name
-    if options.receive_progress and caller.caller_progresses and callee.callee_progresses:
-        details.receive_progress = pending.progress = True
-    if options.timeout and callee in registration.forward_timeout_to:
-        details.timeout = options.timeout
-    if options.ppt_scheme is not None:
-        details.ppt_scheme, details.ppt_serializer = options.ppt_scheme, options.ppt_serializer
-        details.ppt_cipher, details.ppt_keyid = options.ppt_cipher, options.ppt_keyid
-    return details
+def _interrupt(callee: Session, invocation: int, mode: CancelMode, reason: str) -> Deliver:
+    return Deliver(Interrupt(invocation, CancelOptions(mode=mode, reason=reason)), (callee,))
 
 
-def _result_details(message: Yield) -> ResultDetails:
-    options = message.options
-    return ResultDetails(
-        progress=options.progress or None,
-        ppt_scheme=options.ppt_scheme,
-        ppt_serializer=options.ppt_serializer,
-        ppt_cipher=options.ppt_cipher,
-        ppt_keyid=options.ppt_keyid,
-    )
-
-
-def _interrupt(pending: PendingCall, mode: CancelMode, reason: str) -> Deliver:
-    return Deliver(Interrupt(pending.invocation, CancelOptions(mode=mode, reason=reason)), (pending.callee,))
+def _name(message: Yield | Error) -> str:
+    return type(message).__name__.upper()

@@ -11,18 +11,21 @@ from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import Message
 
 if TYPE_CHECKING:
-    from rocade.router.dealer import PendingCall
+    from rocade.router.calls import PendingCall
+    from rocade.router.registrations import Registration
     from rocade.router.session import Session
 
     Ended = Session
     Receivers = Collection[Session]
     Pending = PendingCall
+    Shared = Registration
 else:
     Ended = Any
     Receivers = Any
     Pending = Any
+    Shared = Any
 
-__all__ = ["CancelWake", "Deliver", "Effect", "EndSession", "WakeAt"]
+__all__ = ["CancelWake", "Deliver", "Effect", "EndSession", "ServeWaiting", "WakeAt"]
 
 
 class Deliver(Struct, gc=False):
@@ -52,6 +55,16 @@ class CancelWake(Struct, gc=False):
     pending: Pending
 
 
+class ServeWaiting(Struct, gc=False):
+    """Add what `Realm.serve_waiting` returns for this registration to the effects: a callee may be free for a call.
+
+    It is an effect of its own, for one call at a time, so that the next INVOCATION is only numbered once it is known
+    whether the one before could be delivered.
+    """
+
+    registration: Shared
+
+
 class EndSession(Struct, gc=False):
     """Say GOODBYE to a session that was killed. The realm has let it go already; nothing is delivered to it any more.
 
@@ -66,4 +79,4 @@ class EndSession(Struct, gc=False):
     message: str | None = None
 
 
-Effect = Deliver | WakeAt | CancelWake | EndSession
+Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession

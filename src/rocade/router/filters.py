@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
+from msgspec import Struct
+
 from rocade.router.session import Session
 from rocade.wamp.messages import PublishOptions
 
-__all__ = ["receivers"]
+__all__ = ["Lists", "has_lists", "lists_of", "receivers"]
 
 T = TypeVar("T")
 
@@ -56,6 +58,79 @@ def has_lists(options: PublishOptions) -> bool:
         and options.eligible_authid is None
         and options.eligible_authrole is None
     )
+
+
+class Lists(Struct, frozen=True, omit_defaults=True, gc=False):
+    """The lists of a PUBLISH, for deciding later who may have its event. None stands for a list that is not there."""
+
+    exclude: frozenset[int] | None = None
+    exclude_authid: frozenset[str] | None = None
+    exclude_authrole: frozenset[str] | None = None
+    eligible: frozenset[int] | None = None
+    eligible_authid: frozenset[str] | None = None
+    eligible_authrole: frozenset[str] | None = None
+
+    @property
+    def names_sessions(self) -> bool:
+        """Whether they depend on session ids, which mean nothing once the sessions are gone."""
+        return self.exclude is not None or self.eligible is not None
+
+    @property
+    def admits_nobody(self) -> bool:
+        """Whether a list of who is eligible is empty."""
+        return any(
+            eligible is not None and not eligible
+            for eligible in (self.eligible, self.eligible_authid, self.eligible_authrole)
+        )
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory, roughly."""
+        sessions = len(self.exclude or ()) + len(self.eligible or ())
+        names = 0
+        for listed in (self.exclude_authid, self.exclude_authrole, self.eligible_authid, self.eligible_authrole):
+            names += sum(_NAME_BYTES + len(name) for name in listed or ())
+        return sessions * _SESSION_BYTES + names
+
+    def admit(self, session: Session) -> bool:
+        """Whether the event is for this session, by all six lists."""
+        id = session.id
+        return (
+            (self.exclude is None or id not in self.exclude)
+            and (self.eligible is None or id in self.eligible)
+            and self.admit_identity(session.authid, session.role.name)
+        )
+
+    def admit_identity(self, authid: str, authrole: str) -> bool:
+        """Whether the event is for somebody of this name and role, by the four lists that are not about sessions."""
+        return (
+            (self.exclude_authid is None or authid not in self.exclude_authid)
+            and (self.exclude_authrole is None or authrole not in self.exclude_authrole)
+            and (self.eligible_authid is None or authid in self.eligible_authid)
+            and (self.eligible_authrole is None or authrole in self.eligible_authrole)
+        )
+
+
+_SESSION_BYTES = 100  # an integer, and its place in a set
+_NAME_BYTES = 120
+
+
+def lists_of(options: PublishOptions) -> Lists | None:
+    """The lists of a PUBLISH; None when they restrict nobody, as an empty list of whom to exclude does."""
+    if not has_lists(options):
+        return None
+    lists = Lists(
+        exclude=frozenset(options.exclude) if options.exclude else None,
+        exclude_authid=frozenset(options.exclude_authid) if options.exclude_authid else None,
+        exclude_authrole=frozenset(options.exclude_authrole) if options.exclude_authrole else None,
+        eligible=None if options.eligible is None else frozenset(options.eligible),
+        eligible_authid=None if options.eligible_authid is None else frozenset(options.eligible_authid),
+        eligible_authrole=None if options.eligible_authrole is None else frozenset(options.eligible_authrole),
+    )
+    return None if lists == _NO_LISTS else lists
+
+
+_NO_LISTS = Lists()
 
 
 def _session_id(session: Session) -> int:

@@ -42,6 +42,7 @@ __all__ = ["ROUTER_ROLES", "Realm"]
 ROUTER_ROLES = RouterRoles(
     broker=RouterRole(
         {
+            "event_retention": True,
             "pattern_based_subscription": True,
             "publisher_exclusion": True,
             "publisher_identification": True,

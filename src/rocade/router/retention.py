@@ -1,0 +1,158 @@
+"""Retained events: what a new subscriber to a topic gets at once, if it asks for it.
+
+Of each topic the newest event that is for everybody is kept, and what was published after it for some only. The one
+that a subscriber gets is the most recent that it would have received had it been subscribed back then: by all lists
+of the publication, and by publisher exclusion.
+
+Specification: advanced/pubsub_event_retention.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from rocade.router.kept import KeptEvent
+from rocade.router.session import Session
+from rocade.wamp.messages import Match
+
+__all__ = ["Retention"]
+
+MAX_TOPICS = 10_000
+"""Topics of a realm that have retained events."""
+
+MAX_BYTES = 32 * 1024 * 1024
+"""Memory that the retained events of a realm take: half of what may wait for one client, which may ask for all."""
+
+MAX_RESTRICTED = 16
+"""Events of one topic that are for some only."""
+
+
+class _Retained(Struct, frozen=True, gc=False):
+    """A retained event.
+
+    Attributes:
+        event: what was published.
+        excluded: the session that did, if it does not get its own events.
+        number: counts the retained events of the realm.
+    """
+
+    event: KeptEvent
+    excluded: int | None
+    number: int
+
+    def is_for(self, session: Session) -> bool:
+        """Whether the session would have got it."""
+        lists = self.event.lists
+        return session.id != self.excluded and (lists is None or lists.admit(session))
+
+    def is_for_the_same_as(self, other: _Retained) -> bool:
+        """Whether all who may have one may have the other."""
+        return self.excluded == other.excluded and self.event.lists == other.event.lists
+
+
+class Retention:
+    """The retained events of a realm."""
+
+    __slots__ = ("_bytes", "_max_bytes", "_max_topics", "_number", "_topics")
+
+    def __init__(self, *, max_topics: int = MAX_TOPICS, max_bytes: int = MAX_BYTES) -> None:
+        """
+        Args:
+            max_topics: topics with retained events; beyond that those are forgotten that were updated longest ago.
+            max_bytes: memory for all of them, with the same consequence.
+        """
+        self._max_topics = max_topics
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._number = 0
+        # topic -> its events, newest first; the topic that was updated longest ago comes first
+        self._topics: dict[str, list[_Retained]] = {}
+
+    def retain(self, event: KeptEvent, excluded: int | None) -> None:
+        """Keep an event for subscribers to come.
+
+        Args:
+            event: what was published.
+            excluded: the session that did, if it does not get its own events.
+        """
+        if event.lists is not None and event.lists.admits_nobody:
+            return
+        self._number += 1
+        before = self._topics.pop(event.topic, [])
+        after = _needed(_Retained(event, excluded, self._number), before)
+        self._topics[event.topic] = after
+        self._bytes += _size(after) - _size(before)
+        self._keep_within_bounds()
+
+    def find(self, session: Session, uri: str, match: Match) -> list[KeptEvent]:
+        """What a new subscriber gets: for each topic the most recent event that is for it, in order of publication.
+
+        Args:
+            session: the subscriber.
+            uri: the topic or pattern.
+            match: how `uri` is compared with topics.
+        """
+        found = []
+        for events in self._of(uri, match):
+            retained = next((retained for retained in events if retained.is_for(session)), None)
+            if retained is not None:
+                found.append(retained)
+        found.sort(key=lambda retained: retained.number)
+        return [retained.event for retained in found]
+
+    def _of(self, uri: str, match: Match) -> Iterable[list[_Retained]]:
+        # Patterns look at every topic: only when somebody asks, and there is a limit to the topics.
+        topics = self._topics
+        if match is Match.EXACT:
+            return (topics[uri],) if uri in topics else ()
+        if match is Match.PREFIX:
+            return [events for topic, events in topics.items() if topic.startswith(uri)]
+        components = uri.split(".")
+        literal = [(position, component) for position, component in enumerate(components) if component]
+        dots = len(components) - 1
+        return [
+            events
+            for topic, events in topics.items()
+            if topic.count(".") == dots and _has(topic.split("."), literal)
+        ]
+
+    def _keep_within_bounds(self) -> None:
+        while len(self._topics) > self._max_topics or (self._bytes > self._max_bytes and len(self._topics) > 1):
+            self._bytes -= _size(self._topics.pop(next(iter(self._topics))))
+        while self._bytes > self._max_bytes and self._topics:
+            ((topic, events),) = self._topics.items()
+            self._bytes -= events.pop().event.size
+            if not events:
+                del self._topics[topic]
+
+
+def _needed(newest: _Retained, older: list[_Retained]) -> list[_Retained]:
+    """The events of a topic that somebody may still get, newest first."""
+    needed = [newest]
+    restricted = int(newest.event.lists is not None)
+    for retained in older:
+        # Everybody gets something newer, be it that a publisher, which does not get its own, gets that of another.
+        if sum(other.event.lists is None for other in needed) == 2 or _is_for_all(needed[-1]):
+            break
+        if any(other.is_for_the_same_as(retained) for other in needed):
+            continue
+        if retained.event.lists is not None:
+            restricted += 1
+            if restricted > MAX_RESTRICTED:
+                continue
+        needed.append(retained)
+    return needed
+
+
+def _is_for_all(retained: _Retained) -> bool:
+    return retained.event.lists is None and retained.excluded is None
+
+
+def _has(components: list[str], literal: list[tuple[int, str]]) -> bool:
+    return all(components[position] == component for position, component in literal)
+
+
+def _size(events: list[_Retained]) -> int:
+    return sum(retained.event.size for retained in events)
