@@ -9,6 +9,7 @@
     ├── PayloadNotSerializable      a value that a serializer has no form for
     │   └── PayloadTooLarge         more than a transport can carry
     ├── HandshakeRefused            a session was not opened: ABORT
+    │   └── AuthenticationFailed    the client is not who it claims to be
     └── ConfigurationError          a configuration that cannot be used, with the path into it
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 
 __all__ = [
     "ApplicationError",
+    "AuthenticationFailed",
     "ConfigurationError",
     "HandshakeRefused",
     "InvalidMessage",
@@ -88,6 +90,18 @@ class HandshakeRefused(RocadeError):
         """
         super().__init__(message)
         self.uri = uri
+
+
+class AuthenticationFailed(HandshakeRefused):
+    """A client is not who it claims to be. It learns no more than that, whatever the reason."""
+
+    def __init__(self, reason: str) -> None:
+        """
+        Args:
+            reason: for the log of the router; without secrets.
+        """
+        super().__init__("wamp.error.authentication_failed", "authentication failed")
+        self.reason = reason
 
 
 class ConfigurationError(RocadeError):

@@ -61,8 +61,12 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
         "guest",
         "workers[0].type: 'guest' workers are not supported yet (Rocade 0.1 runs one router worker)",
     ),
-    ((*WORKER, "type"), "rooter", "workers[0].type: expected 'router', got 'rooter'; did you mean 'router'?"),
-    ((*WORKER, "type"), REMOVED, "workers[0].type: is required ('router')"),
+    (
+        (*WORKER, "type"),
+        "rooter",
+        "workers[0].type: expected 'router' or 'websocket-testee', got 'rooter'; did you mean 'router'?",
+    ),
+    ((*WORKER, "type"), REMOVED, "workers[0].type: is required ('router' or 'websocket-testee')"),
     (
         (*WORKER, "components"),
         [],
@@ -236,8 +240,13 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     (
         (*SOCKET, "options", "compression"),
-        {"deflate": {}},
-        f"{IN_SOCKET}.options.compression: WebSocket compression is not supported yet",
+        {"deflate": {"max_window_bits": 8}},
+        f"{IN_SOCKET}.options.compression.deflate.max_window_bits: expected 9, 10, 11, 12, 13, 14 or 15, got 8",
+    ),
+    (
+        (*SOCKET, "options", "compression"),
+        {"bzip2": {}},
+        f"{IN_SOCKET}.options.compression.bzip2: 'bzip2' compressions are not supported yet",
     ),
     (
         (*SOCKET, "options", "enable_hybi10"),

@@ -1,10 +1,16 @@
-"""Every test of this folder runs once for each way to come to the router; tests are coroutines."""
+"""Every test of this folder runs for each way to come to the router; tests are coroutines.
+
+What only repeats itself is left out. A test with parameters of its own runs with all of them on a few ways, which have
+every transport and serializer among them, and with the first ones on the others. Tests of what does not depend on how a
+message came run on the plain ways only, without compression, TLS, batches, long polls and the other event loop.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from tests.conformance.router import Complaints, RealmUnderTest, Router, Way
@@ -13,16 +19,18 @@ from rocade.router.permissions import Role
 
 SERIALIZERS = ("json", "msgpack", "cbor")
 
-WAYS = [
-    *(
-        Way("uvloop", transport, serializer)
-        for transport in ("memory", "websocket", "rawsocket", "unix", "longpoll")
-        for serializer in SERIALIZERS
-    ),
+PLAIN_WAYS = [
+    Way("uvloop", transport, serializer)
+    for transport in ("memory", "websocket", "rawsocket", "unix")
+    for serializer in SERIALIZERS
+]
+OTHER_WAYS = [
     Way("uvloop", "websocket-batched", "json"),
     Way("uvloop", "websocket-batched", "msgpack"),
     Way("uvloop", "websocket-deflate", "json"),
     Way("uvloop", "websocket-tls", "json"),
+    Way("uvloop", "longpoll", "json"),
+    Way("uvloop", "longpoll", "cbor"),
     # The standard library's loop sees fewer combinations.
     Way("asyncio", "memory", "cbor"),
     Way("asyncio", "websocket", "json"),
@@ -31,6 +39,48 @@ WAYS = [
     Way("asyncio", "unix", "json"),
     Way("asyncio", "longpoll-batched", "msgpack"),
 ]
+WAYS = PLAIN_WAYS + OTHER_WAYS
+
+THOROUGH_WAYS = {
+    Way("uvloop", "memory", "json"),
+    Way("uvloop", "websocket", "json"),
+    Way("uvloop", "rawsocket", "msgpack"),
+    Way("uvloop", "unix", "cbor"),
+}
+
+EVERY_WAY = {
+    "test_canceling.py",
+    "test_procedures.py",
+    "test_publish_subscribe.py",
+    "test_resumption.py",
+    "test_sessions.py",
+    "test_transports.py",
+}
+"""Files whose tests run on the other ways too."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would only say again what the thorough ways have said."""
+    seen: set[tuple[Path, str, Way | None]] = set()
+    wanted: list[pytest.Item] = []
+    unwanted: list[pytest.Item] = []
+    for item in items:
+        way = _way(item)
+        test = (item.path, getattr(item, "originalname", item.name), way)
+        is_apart = way in OTHER_WAYS and item.path.name not in EVERY_WAY
+        (unwanted if is_apart or test in seen else wanted).append(item)
+        if way is not None and way not in THOROUGH_WAYS:
+            seen.add(test)
+    if unwanted:
+        config.hook.pytest_deselected(items=unwanted)
+        items[:] = wanted
+
+
+def _way(item: pytest.Item) -> Way | None:
+    """The way that a test comes, if it is one of ours."""
+    callspec = getattr(item, "callspec", None)
+    way = None if callspec is None else callspec.params.get("way")
+    return way if isinstance(way, Way) else None
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ class Peer:
             if message.args:
                 message.args = self.serializer.load(bytes(message.args))
             if message.kwargs:
-                message.kwargs = self.serializer.load(bytes(message.kwargs))
+                message.kwargs = self.serializer.load(bytes(message.kwargs))  # type: ignore[arg-type]
         return message
 
     async def receive_array(self) -> list[Any]:

@@ -25,7 +25,7 @@ from tests.conformance.peer import Peer
 from tests.conformance.waiting import TIMEOUT
 
 from rocade.net.deflate import DeflateOptions
-from rocade.net.link import Link, LinkInfo, Receiver
+from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix
@@ -33,13 +33,13 @@ from rocade.net.tls import ServerTLS, TLSOptions
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.router.permissions import Permission, Role
 from rocade.router.realm import Realm
-from rocade.serve.authentication import Identity
+from rocade.serve.authentication import Attempt, Identity
 from rocade.serve.connection import Connection
 from rocade.serve.gateway import Gateway
 from rocade.serve.web.longpoll import LongPoll, LongPollOptions
 from rocade.serve.web.site import build_site
 from rocade.wamp.codec import SERIALIZERS
-from rocade.wamp.messages import Hello, Match
+from rocade.wamp.messages import Match
 
 T = TypeVar("T")
 
@@ -62,8 +62,9 @@ class Way:
 class Believer:
     """Lets everybody in as whoever they say they are."""
 
-    def authenticate(self, hello: Hello, info: LinkInfo) -> Identity:
+    def begin(self, attempt: Attempt) -> Identity:
         """Who the client says it is."""
+        hello = attempt.hello
         return Identity(
             authid=hello.details.authid or secrets.token_hex(8),
             authrole=hello.details.authrole or "anonymous",
@@ -112,7 +113,7 @@ class Router:
         self.gateway = WatchedGateway()
         self.entrance: Callable[[Link], Receiver] = self.gateway.entrance({"anonymous": Believer()})
         # Short times, since they pass: a client that vanishes is noticed, and a request that is missing is missed.
-        options = LongPollOptions(session_timeout=0.5, order_patience=0.1)
+        options = LongPollOptions(session_timeout=TIMEOUT / 20, order_patience=0.1)
         websockets = {"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)}
         self._listener = Listener(
             build_site({"/lp": LongPoll(options, self.entrance)}),

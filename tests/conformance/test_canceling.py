@@ -338,17 +338,28 @@ async def test_progress_that_the_caller_did_not_ask_for_is_not_forwarded(realm: 
     assert (await caller.expect(Result)).args == ["done"]
 
 
-@pytest.mark.parametrize(
-    "features",
-    [{}, {"call_canceling": True}, {"progressive_call_results": True}],
-    ids=["none", "canceling", "progress"],
-)
-async def test_progress_is_not_asked_of_a_callee_without_progress_and_canceling(
+@pytest.mark.parametrize("features", [{}, {"call_canceling": True}], ids=["none", "canceling"])
+async def test_progress_is_not_asked_of_a_callee_that_did_not_announce_it(
     realm: RealmUnderTest, features: dict[str, bool]
 ) -> None:
     _caller, _callee, invocation = await pending_call(realm, features=features, receive_progress=True)
 
     assert invocation.details == InvocationDetails()
+
+
+async def test_progress_is_asked_of_a_callee_that_cannot_be_interrupted(realm: RealmUnderTest) -> None:
+    # "... then the Dealer disregards the Callee's Progressive Call Results feature": autobahn-js announces it without
+    # call canceling, and what it goes on sending to a caller that is gone is dropped.
+    features = {"progressive_call_results": True}
+    caller, callee, invocation = await pending_call(realm, features=features, receive_progress=True)
+
+    await callee.yield_(invocation, 1, progress=True)
+
+    assert invocation.details.receive_progress is True
+    assert (await caller.expect(Result)).details.progress is True
+    await caller.leave()
+    await callee.yield_(invocation, 2, progress=True)
+    await callee.expect_nothing()
 
 
 async def test_progress_is_not_asked_for_a_caller_that_did_not_announce_it(realm: RealmUnderTest) -> None:

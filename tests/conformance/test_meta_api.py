@@ -298,10 +298,16 @@ async def test_revocations_are_sent_to_who_announced_them(realm: RealmUnderTest)
     peer = await realm.join(features={"registration_revocation": True, "subscription_revocation": True})
     subscription, registration = await peer.subscribe(TOPIC), await peer.register(PROCEDURE)
 
-    await ask(admin, "wamp.subscription.remove_subscriber", subscription, peer.session, "no longer authorized")
+    await ask(
+        admin, "wamp.subscription.remove_subscriber", subscription, peer.session, "com.example.no_longer_authorized"
+    )
     await ask(admin, "wamp.registration.remove_callee", registration, peer.session)
 
-    assert await peer.receive_array() == [35, 0, {"subscription": subscription, "reason": "no longer authorized"}]
+    assert await peer.receive_array() == [
+        35,
+        0,
+        {"subscription": subscription, "reason": "com.example.no_longer_authorized"},
+    ]
     assert await peer.receive_array() == [67, 0, {"registration": registration}]
     await admin.publish(TOPIC)
     await peer.expect_nothing()

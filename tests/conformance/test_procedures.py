@@ -294,7 +294,7 @@ async def test_results_of_different_calls_may_come_in_any_order(realm: RealmUnde
     invocations = [await callee.expect(Invocation) for _ in range(3)]
 
     for invocation in reversed(invocations):
-        await callee.yield_(invocation, invocation.args[0])  # type: ignore[index]
+        await callee.yield_(invocation, invocation.args[0])
 
     results = [await caller.expect(Result) for _ in range(3)]
     assert [(result.request, result.args) for result in results] == [

@@ -30,7 +30,7 @@ async def test_a_new_subscriber_gets_the_retained_event(realm: RealmUnderTest, p
     await publisher.send_array(16, 1, {"retain": True, "acknowledge": True}, TOPIC, *payload)
     publication = (await publisher.expect(Published)).publication
 
-    await subscriber.send_array(32, 1, {"get_retained": True}, TOPIC)
+    await subscriber.send_array(32, subscriber.next_request(), {"get_retained": True}, TOPIC)
 
     subscribed = await subscriber.receive_array()
     assert subscribed[:2] == [33, 1]

@@ -117,7 +117,7 @@ def test_mistakes_are_named_by_their_path(authority: Authority, pair: Pair, tmp_
     )
     assert refusal(tmp_path, minimum_version="1.1") == (
         f"{ENDPOINT}.tls.minimum_version",
-        "expected '1.2' or '1.3', got '1.1'; did you mean '1.2'?",
+        "expected '1.2' or '1.3', got '1.1'",
     )
     assert refusal(tmp_path, certficate="x") == (
         f"{ENDPOINT}.tls.certficate",

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from tests.authority import Authority, Pair
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 import rocade
@@ -284,7 +284,7 @@ def test_clients_must_show_a_certificate_where_authorities_are_listed(
     assert node.log().count("; certificates of clients are required") == 1
     with Session(node, authority.client_context(authority.issue("client"))) as session:
         assert session.ask([64, 1, {}, "com.example.add"])[0] == 65
-    with pytest.raises((OSError, EOFError, InvalidMessage)), Session(node, authority.client_context()):
+    with pytest.raises((OSError, EOFError, WebSocketException)), Session(node, authority.client_context()):
         pass
 
 

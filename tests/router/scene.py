@@ -38,7 +38,13 @@ from rocade.wamp.messages import (
 )
 from rocade.wamp.messages import Role as ClientRole
 
-EVERYTHING = {"call_canceling": True, "progressive_call_results": True}
+EVERYTHING = {
+    "call_canceling": True,
+    "call_reroute": True,
+    "payload_passthru_mode": True,
+    "progressive_call_invocations": True,
+    "progressive_call_results": True,
+}
 """Features of a client that can do all that concerns calls."""
 
 
@@ -68,12 +74,18 @@ class Scene:
         role: Role | None = None,
         caller: dict[str, Any] | None = None,
         callee: dict[str, Any] | None = None,
+        publisher: dict[str, Any] | None = None,
         subscriber: dict[str, Any] | None = None,
         serializer: Serializer = JSON,
         transport: dict[str, Any] | None = None,
     ) -> Session:
-        """A new session; `caller`, `callee` and `subscriber` are the features that it announces."""
-        roles = ClientRoles(caller=ClientRole(caller), callee=ClientRole(callee), subscriber=ClientRole(subscriber))
+        """A new session; `caller`, `callee`, `publisher` and `subscriber` are the features that it announces."""
+        roles = ClientRoles(
+            publisher=ClientRole(publisher),
+            subscriber=ClientRole(subscriber),
+            caller=ClientRole(caller),
+            callee=ClientRole(callee),
+        )
         session = Session(
             next(self._session_ids),
             "realm1",

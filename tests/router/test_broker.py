@@ -27,7 +27,7 @@ PREFIX, WILDCARD = Match.PREFIX, Match.WILDCARD
 
 @pytest.fixture
 def publisher(scene: Scene) -> Session:
-    return scene.join("publisher")
+    return scene.join("publisher", publisher={"payload_passthru_mode": True})
 
 
 @pytest.fixture

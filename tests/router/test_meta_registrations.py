@@ -181,9 +181,9 @@ def test_who_is_removed_is_told_if_it_understands(scene: Scene, watcher: Session
     session = scene.join(callee={"registration_revocation": True})
     id = register(scene, session, "com.procedure")
 
-    effects = ask(scene, caller, "wamp.registration.remove_callee", id, session.id, "moving to another callee")
+    effects = ask(scene, caller, "wamp.registration.remove_callee", id, session.id, "com.example.moving")
 
-    details = UnregisteredDetails(registration=id, reason="moving to another callee")
+    details = UnregisteredDetails(registration=id, reason="com.example.moving")
     assert sent(effects, session) == [Unregistered(0, details)]
     assert heard(effects, watcher) == [(ON_UNREGISTER, [session.id, id]), (ON_DELETE, [session.id, id])]
     assert results(effects, caller) == []
@@ -219,3 +219,14 @@ def test_nobody_is_removed_who_is_not_there(scene: Scene, caller: Session) -> No
     assert refusal(scene, caller, remove, 99, other.id).error == "wamp.error.no_such_registration"
     assert refusal(scene, caller, remove, id, 99).error == "wamp.error.no_such_session"
     assert refusal(scene, caller, remove, id, caller.id).error == "wamp.error.no_such_registration"
+
+
+@pytest.mark.parametrize("reason", ["two words", "", 5])
+def test_a_reason_that_is_no_uri_removes_nobody(scene: Scene, caller: Session, reason: object) -> None:
+    other = scene.join()
+    id = register(scene, other, "com.procedure")
+
+    error = refusal(scene, caller, "wamp.registration.remove_callee", id, other.id, reason=reason)
+
+    assert error.error == "wamp.error.invalid_uri"
+    assert other.registrations

@@ -365,7 +365,9 @@ def test_json_without_a_python_value_is_refused(scene: Scene, caller: Session) -
 
 
 @pytest.mark.parametrize("options", [{"progress": True}, {"ppt_scheme": "x_mine"}])
-def test_meta_procedures_take_plain_calls_only(scene: Scene, caller: Session, options: dict[str, Any]) -> None:
+def test_meta_procedures_take_plain_calls_only(scene: Scene, options: dict[str, Any]) -> None:
+    caller = scene.join(caller=EVERYTHING)
+
     message = sent_one(scene.call(caller, "wamp.session.count", **options), caller)
 
     assert message.error == "wamp.error.feature_not_supported"

@@ -213,9 +213,11 @@ def test_who_is_removed_is_told_if_it_understands(scene: Scene, watcher: Session
     session = scene.join(subscriber={"subscription_revocation": True})
     id = subscribe(scene, session, "com.topic")
 
-    effects = ask(scene, caller, "wamp.subscription.remove_subscriber", id, session.id, "no longer authorized")
+    effects = ask(
+        scene, caller, "wamp.subscription.remove_subscriber", id, session.id, "com.example.no_longer_authorized"
+    )
 
-    details = UnsubscribedDetails(subscription=id, reason="no longer authorized")
+    details = UnsubscribedDetails(subscription=id, reason="com.example.no_longer_authorized")
     assert sent(effects, session) == [Unsubscribed(0, details)]
     assert heard(effects, watcher) == [(ON_UNSUBSCRIBE, [session.id, id]), (ON_DELETE, [session.id, id])]
     assert results(effects, caller) == []
@@ -228,7 +230,7 @@ def test_who_would_not_understand_just_loses_the_subscription(scene: Scene, call
     id = subscribe(scene, session, "com.topic")
     subscribe(scene, other, "com.topic")
 
-    effects = ask(scene, caller, "wamp.subscription.remove_subscriber", id, session.id, reason="no reason")
+    effects = ask(scene, caller, "wamp.subscription.remove_subscriber", id, session.id, reason="com.example.no_reason")
 
     assert sent(effects, session) == []
     assert receivers(scene.publish(caller, "com.topic")) == [other]
@@ -242,3 +244,14 @@ def test_nobody_is_removed_who_is_not_there(scene: Scene, caller: Session) -> No
     assert refusal(scene, caller, remove, 99, other.id).error == "wamp.error.no_such_subscription"
     assert refusal(scene, caller, remove, id, 99).error == "wamp.error.no_such_session"
     assert refusal(scene, caller, remove, id, caller.id).error == "wamp.error.no_such_subscription"
+
+
+@pytest.mark.parametrize("reason", ["two words", "", 5])
+def test_a_reason_that_is_no_uri_removes_nobody(scene: Scene, caller: Session, reason: object) -> None:
+    other = scene.join()
+    id = subscribe(scene, other, "com.topic")
+
+    error = refusal(scene, caller, "wamp.subscription.remove_subscriber", id, other.id, reason=reason)
+
+    assert error.error == "wamp.error.invalid_uri"
+    assert other.subscriptions

@@ -24,12 +24,14 @@ PREFIX, WILDCARD = Match.PREFIX, Match.WILDCARD
 
 @pytest.fixture
 def publisher(scene: Scene) -> Session:
-    return scene.join("publisher")
+    return scene.join("publisher", publisher={"payload_passthru_mode": True})
 
 
 def retain(scene: Scene, publisher: Session, value: str, topic: str = TOPIC, **options: Any) -> int:
     """Publish a retained event; returns its publication id."""
-    effects = scene.publish(publisher, topic, args=Raw(f'["{value}"]'.encode()), retain=True, acknowledge=True, **options)
+    effects = scene.publish(
+        publisher, topic, args=Raw(f'["{value}"]'.encode()), retain=True, acknowledge=True, **options
+    )
     published = sent(effects, publisher)[-1]
     assert type(published) is Published
     return published.publication

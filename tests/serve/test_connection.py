@@ -6,10 +6,9 @@ import pytest
 from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
 from rocade.errors import HandshakeRefused, ProtocolViolation
-from rocade.net.link import LinkInfo
 from rocade.router.realm import Realm
 from rocade.serve import connection as connection_module
-from rocade.serve.authentication import Anonymous, Identity
+from rocade.serve.authentication import Anonymous, Attempt, Identity
 from rocade.wamp.messages import (
     Abort,
     Authenticate,
@@ -19,7 +18,6 @@ from rocade.wamp.messages import (
     Error,
     Event,
     Goodbye,
-    Hello,
     Published,
     Registered,
     RouterRoles,
@@ -174,7 +172,7 @@ async def test_the_first_of_the_clients_methods_that_the_transport_has_is_taken(
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def authenticate(self, hello: Hello, info: LinkInfo) -> Identity:
+        def begin(self, attempt: Attempt) -> Identity:
             return Identity(authid="joe", authrole="user", authmethod=self.name)
 
     client = Client(open_gateway(), authenticators={name: Named(name) for name in ("a", "b", "c")})
@@ -186,7 +184,7 @@ async def test_the_first_of_the_clients_methods_that_the_transport_has_is_taken(
 
 async def test_an_authenticator_that_refuses_is_quoted() -> None:
     class Never:
-        def authenticate(self, hello: Hello, info: LinkInfo) -> Identity:
+        def begin(self, attempt: Attempt) -> Identity:
             raise HandshakeRefused("wamp.error.authentication_denied", "not you")
 
     client = Client(open_gateway(), authenticators={"anonymous": Never()})
@@ -198,7 +196,7 @@ async def test_an_authenticator_that_refuses_is_quoted() -> None:
 
 async def test_an_authenticator_that_fails_lets_nobody_in_and_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     class Broken:
-        def authenticate(self, hello: Hello, info: LinkInfo) -> Identity:
+        def begin(self, attempt: Attempt) -> Identity:
             raise LookupError("secret")
 
     client = Client(open_gateway(), authenticators={"anonymous": Broken()})

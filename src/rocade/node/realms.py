@@ -104,6 +104,13 @@ class Role(Section, kw_only=True, frozen=True):
         bool,
         Meta(description="Grants everything that no permission speaks of."),
     ] = field(name="allow-by-default", default=False)
+    trustlevel: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(
+            description="How far callees and subscribers may trust sessions of this role: told to them with every call "
+            "and event, 0 for least. Rocade's own addition.",
+        ),
+    ] = None
 
     @property
     def may_do_everything(self) -> bool:

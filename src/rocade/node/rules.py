@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from rocade.errors import ConfigurationError
 from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
+from rocade.node.logins import check_logins
 from rocade.node.realms import Permission, Realm, Role
 from rocade.node.services import ALL_SERIALIZERS, PathService, StaticService, WampService, WebSocketService
 from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker, TesteeWorker
@@ -191,20 +192,15 @@ def _check_service(service: PathService | WampService, path: str, realms: tuple[
 
 
 def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> None:
-    if service.auth is not None and service.auth.anonymous is None:
-        raise ConfigurationError(
-            path, "names no way to log in, so nobody could; leave 'auth' out for anonymous clients"
-        )
-    role = service.anonymous_role
-    if role is None or any(realm.role(role) for realm in realms):
-        return
-    known = sorted({role.name for realm in realms for role in realm.roles})
-    defined = f"defined are {', '.join(map(repr, known))}" if known else "none is defined"
-    if service.auth is None:
+    roles = {realm.name: {role.name for role in realm.roles} for realm in realms}
+    if service.auth is not None:
+        check_logins(service.auth, path, roles)
+    elif not any("anonymous" in names for names in roles.values()):
+        known = sorted({name for names in roles.values() for name in names})
+        defined = f"defined are {', '.join(map(repr, known))}" if known else "none is defined"
         raise ConfigurationError(
             path, f"left out, so clients join as 'anonymous', a role that no realm defines ({defined})"
         )
-    raise ConfigurationError(f"{path}.anonymous.role", f"no realm defines the role {role!r} ({defined})")
 
 
 def _check_serializers(service: WampService, path: str) -> None:

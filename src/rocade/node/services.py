@@ -8,11 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from rocade.node.authentication import AnonymousAuth, Auth
 from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, not_yet, seconds
 
 __all__ = [
-    "AnonymousAuth",
-    "Auth",
     "Compression",
     "DeflateOptions",
     "JsonOptions",
@@ -55,43 +54,6 @@ Serializers = Annotated[
 
 ALL_SERIALIZERS: tuple[Literal["json", "msgpack", "cbor"], ...] = ("json", "msgpack", "cbor")
 """What is offered where the file does not say."""
-
-
-class AnonymousAuth(Section, kw_only=True, frozen=True):
-    """Clients that join without saying who they are."""
-
-    refused: ClassVar = {
-        "realm": "assigning a realm to anonymous clients is not supported yet",
-        "authid": "assigning an authid to anonymous clients is not supported yet",
-        "authenticator": "dynamic authenticators are not supported yet",
-    }
-
-    type: Annotated[
-        Literal["static"],
-        Meta(
-            description="Where the role comes from: from this file.",
-            extra={"refused": not_yet("authenticators", "dynamic", "function")},
-        ),
-    ]
-    role: Annotated[str, Meta(min_length=1, description="The role that these clients get.")] = "anonymous"
-
-
-class Auth(Section, kw_only=True, frozen=True):
-    """How clients of a transport may authenticate: method -> its settings."""
-
-    refused: ClassVar = not_yet(
-        "logins",
-        "ticket",
-        "wampcra",
-        "scram",
-        "cryptosign",
-        "tls",
-        "cookie",
-        "anonymous-proxy",
-        "cryptosign-proxy",
-    )
-
-    anonymous: Annotated[AnonymousAuth | None, Meta(description="Clients without credentials.")] = None
 
 
 WindowBits = Literal[9, 10, 11, 12, 13, 14, 15]
@@ -296,10 +258,10 @@ class WampService(Service, kw_only=True, frozen=True):
 
     @property
     def anonymous_role(self) -> str | None:
-        """The role of clients that do not authenticate; None where they may not join."""
+        """The role of clients that do not authenticate; None where they may not join, or get one by asking."""
         if self.auth is None:
             return "anonymous"
-        return self.auth.anonymous.role if self.auth.anonymous else None
+        return self.auth.anonymous.role if isinstance(self.auth.anonymous, AnonymousAuth) else None
 
 
 class WebSocketService(WampService, kw_only=True, frozen=True, tag="websocket"):

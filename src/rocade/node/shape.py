@@ -138,6 +138,8 @@ class _Comparison:
     def _text(self, value: Any, kind: inspect.StrType, path: str, extra: Mapping[str, Any]) -> Any:
         value = self._leaf(value, path)
         if not isinstance(value, str):
+            if extra.get("secret"):  # a number, say, for which somebody forgot the quotes
+                raise ConfigurationError(path, "expected text, got something else")
             _mismatch(path, "text", value)
         if len(value) < (kind.min_length or 0):
             raise ConfigurationError(path, "must not be empty")

@@ -21,9 +21,10 @@ from rocade.net.tls import ServerTLS
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
 from rocade.node.certificates import server_tls
+from rocade.node.logins import authenticators
 from rocade.router.permissions import Permission, Role
-from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.gateway import Gateway
+from rocade.serve.internal import InternalCalls
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.wamp.messages import Match
 
@@ -56,6 +57,7 @@ class Worker:
         """
         self.configuration = configuration
         self.gateway = Gateway(resume_window=configuration.options.resume_window)
+        self._calls = InternalCalls(self.gateway)
         for realm in configuration.realms:
             self.gateway.add_realm(
                 realm.name,
@@ -200,10 +202,7 @@ class Worker:
         return RawSocketEndpoint(options, self._entrance(service))
 
     def _entrance(self, service: services.WampService) -> Callable[[Link], Receiver]:
-        authenticators: dict[str, Authenticator] = {}
-        if service.anonymous_role is not None:
-            authenticators["anonymous"] = Anonymous(service.anonymous_role)
-        return self.gateway.entrance(authenticators)
+        return self.gateway.entrance(authenticators(service.auth, "auth", self._calls))
 
 
 def _websocket_options(service: services.WebSocketService) -> WebSocketOptions:
@@ -251,7 +250,7 @@ def _role(role: realms.Role) -> Role:
     if role.allow_by_default:
         everything = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
         permissions.insert(0, everything)
-    return Role(role.name, permissions)
+    return Role(role.name, permissions, trustlevel=role.trustlevel)
 
 
 def _permission(permission: realms.Permission) -> Permission:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from rocade.router.effects import Effect
+
+if TYPE_CHECKING:
+    from rocade.router.history import Query
 
 __all__ = ["Answer"]
 
@@ -15,9 +18,13 @@ class Answer(Struct):
     """The outcome of a meta procedure.
 
     Attributes:
-        args: positional results.
+        args: positional results; raw ones are in the caller's serializer.
         effects: what is done before the caller gets them.
+        kwargs: keyword results.
+        query: what must be looked up in a store first. Then there are no results yet.
     """
 
-    args: list[Any] = []
+    args: list[Any] | Raw = []
     effects: list[Effect] = []
+    kwargs: dict[str, Any] = {}
+    query: Query | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rocade.errors import ApplicationError
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import has_lists, receivers
+from rocade.router.history import EventHistory, HistoryRule
 from rocade.router.kept import keep
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_subscriptions import subscription_details
@@ -42,16 +43,18 @@ class Subscription:
         uri: the topic or pattern.
         match: how `uri` is compared with topics.
         created: when the first of them did, in seconds since 1970.
+        is_permanent: whether it is there without subscribers too, from the start: for event history.
         subscribers: its sessions in the order in which they subscribed (a dict used as an ordered set).
     """
 
-    __slots__ = ("created", "id", "match", "subscribers", "uri")
+    __slots__ = ("created", "id", "is_permanent", "match", "subscribers", "uri")
 
-    def __init__(self, id: int, uri: str, match: Match, created: float) -> None:
+    def __init__(self, id: int, uri: str, match: Match, created: float, *, is_permanent: bool = False) -> None:
         self.id = id
         self.uri = uri
         self.match = match
         self.created = created
+        self.is_permanent = is_permanent
         self.subscribers: dict[Session, None] = {}
 
 
@@ -60,6 +63,7 @@ class Broker:
 
     Attributes:
         announcer: publishes meta events.
+        history: events of the past.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Broker:
         self.announcer = Announcer(self._index, random_id)
         self._events = Lifecycle(self.announcer, "subscription", "subscribe", subscription_details)
         self._retention = Retention()
+        self.history = EventHistory(wall_clock)
+        self._keeps_history = False
         # subscription id -> subscription
         self.subscriptions: dict[int, Subscription] = {}
 
@@ -111,8 +117,8 @@ class Broker:
                 self._add_event(effects, subscription, publication, publisher, message, disclose)
         elif exact is not None:
             self._add_event(effects, exact, publication, publisher, message, disclose)
-        if options.retain:
-            self._keep(publication, publisher, message, disclose)
+        if options.retain or self._keeps_history:
+            effects.extend(self._keep(publication, publisher, message, disclose))
         if options.acknowledge:
             effects.append(Deliver(Published(message.request, publication), (publisher,)))
         return effects
@@ -131,20 +137,40 @@ class Broker:
         # The common case, everybody but possibly the publisher, copies no collection of subscribers.
         if publisher in subscribers or has_lists(options):
             to = receivers(subscribers, publisher, options)
-            if not to:
-                return
         else:
             to = subscribers
+        if not to:
+            return
         details = _event_details(subscription.match, publisher, message.topic, options, disclose)
         event = Event(subscription.id, publication, details, message.args, message.kwargs)
         effects.append(Deliver(event, to, publisher.serializer))
 
-    def _keep(self, publication: int, publisher: Session, message: Publish, disclose: bool) -> None:
-        """Keep an event for subscribers to come."""
+    def _keep(self, publication: int, publisher: Session, message: Publish, disclose: bool) -> list[Effect]:
+        """Keep an event for those who come later: subscribers that want the retained one, readers of history."""
         options = message.options
+        rules = self.history.rules_for(message.topic) if self._keeps_history else []
+        if not (rules or options.retain):
+            return []
         details = _event_details(Match.EXACT, publisher, message.topic, options, disclose)
         event = keep(publication, message, details, publisher.serializer)
-        self._retention.retain(event, None if options.exclude_me is False else publisher.id)
+        if options.retain:
+            self._retention.retain(event, None if options.exclude_me is False else publisher.id)
+        return self.history.record(event, rules) if rules else []
+
+    def keep_history(self, rule: HistoryRule, *, in_memory: bool = True) -> None:
+        """Keep events by a rule from now on, under a subscription that never ends.
+
+        Args:
+            rule: which events; no two rules have the same URI and match.
+            in_memory: here; otherwise `StoreEvent` and `QueryHistory` ask for it to be done elsewhere.
+        Raises:
+            ApplicationError: wamp.error.invalid_uri.
+        """
+        self._check(rule.uri, rule.match)
+        id = self._ids.next(self.subscriptions)
+        self._add(Subscription(id, rule.uri, rule.match, self._wall_clock(), is_permanent=True))
+        self.history.add(rule, id, in_memory=in_memory)
+        self._keeps_history = True
 
     # --- SUBSCRIBE, UNSUBSCRIBE -------------------------------------------------------------------
 
@@ -254,7 +280,7 @@ class Broker:
     def _remove(self, session: Session, subscription: Subscription) -> bool:
         """Take a session off a subscription; whether the subscription is gone with it."""
         subscription.subscribers.pop(session, None)
-        if subscription.subscribers:
+        if subscription.subscribers or subscription.is_permanent:
             return False
         self._index.remove(subscription.uri, subscription.match)
         del self.subscriptions[subscription.id]
@@ -295,14 +321,15 @@ def _event_details(
     """EVENT.Details for subscriptions of this kind; the same empty one for nearly all events."""
     pattern = match is not Match.EXACT
     disclose = disclose or options.disclose_me is True
-    if not pattern and not disclose and options.ppt_scheme is None:
+    trustlevel = publisher.role.trustlevel
+    if not pattern and not disclose and not options.ppt_scheme and trustlevel is None:
         return _NO_DETAILS
-    details = EventDetails(topic=topic if pattern else None)
+    details = EventDetails(topic=topic if pattern else None, trustlevel=trustlevel)
     if disclose:
         details.publisher = publisher.id
         details.publisher_authid = publisher.authid
         details.publisher_authrole = publisher.role.name
-    if options.ppt_scheme is not None:
+    if options.ppt_scheme:
         details.ppt_scheme, details.ppt_serializer = options.ppt_scheme, options.ppt_serializer
         details.ppt_cipher, details.ppt_keyid = options.ppt_cipher, options.ppt_keyid
     return details

@@ -37,7 +37,7 @@ class KeptCall(Struct):
     origin: Serializer
     disclose: bool
     since: float
-    tried: set[Party]
+    tried: frozenset[Party] = frozenset()
 
     @property
     def size(self) -> int:

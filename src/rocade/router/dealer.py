@@ -10,7 +10,6 @@ from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.calls import KeptCall, PendingCall, Stream
 from rocade.router.details import (
     NO_INVOCATION_DETAILS,
-    has_keywords,
     invocation_details,
     missing_feature,
     result_details,
@@ -18,6 +17,7 @@ from rocade.router.details import (
 from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_registrations import registration_details
+from rocade.router.passthru import has_keywords, keywords_refused
 from rocade.router.patterns import PatternIndex
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
@@ -120,8 +120,12 @@ class Dealer:
         procedure = message.procedure
         registration = self._index.exact.get(procedure) or self._find(procedure)
         callee = registration.sole
+        if callee is None:
+            callee = registration.choose(self._random_below)
+            is_plain = is_plain and callee is not None and not callee.callee_reroutes and not registration.loads
         if callee is None or not is_plain or not registration.is_plain or caller.role.trustlevel is not None:
-            return self._call(caller, message, now, disclose, registration)
+            kept = KeptCall(message, caller.serializer, disclose, now)
+            return self._call(PendingCall(caller, request, registration), callee, kept)
         # By far the most calls: there is nothing to decide, to tell or to keep.
         invocation = callee.next_invocation()
         caller.calls[request] = callee.invocations[invocation] = PendingCall(
@@ -135,32 +139,34 @@ class Dealer:
             )
         ]
 
-    def _call(
-        self, caller: Session, message: Call, now: float, disclose: bool, registration: Registration
-    ) -> list[Effect]:
-        options = message.options
-        if options.ppt_scheme and has_keywords(message):
-            raise ApplicationError("wamp.error.invalid_argument", "keyword arguments in payload passthru mode")
-        pending = PendingCall(caller, message.request, registration)
-        kept = KeptCall(message, caller.serializer, disclose, now, set())
-        callee = registration.choose(self._random_below)
+    def _call(self, pending: PendingCall, callee: Session | None, kept: KeptCall) -> list[Effect]:
+        """Begin a call that is no plain one.
+
+        Args:
+            pending: the call, which nobody knows yet.
+            callee: who gets it; None when all are busy.
+            kept: how it was made.
+        """
+        message, caller = kept.message, pending.caller
+        assert caller is not None
+        if message.options.ppt_scheme and has_keywords(message):
+            raise keywords_refused()
         if callee is not None:
-            missing = missing_feature(callee, options)
+            missing = missing_feature(callee, message.options)
             if missing is not None:
                 raise ApplicationError(NOT_SUPPORTED, f"the callee does not have {missing}")
             caller.calls[message.request] = pending
             return self._invoke(pending, callee, kept)
         if not self._wait(pending, kept):
-            raise ApplicationError(NO_AVAILABLE_CALLEE, f"all callees of {shown(registration.uri)} are busy")
+            raise ApplicationError(NO_AVAILABLE_CALLEE, f"all callees of {shown(pending.registration.uri)} are busy")
         caller.calls[message.request] = pending
-        return self._start_timer(pending, kept) if options.timeout else []
+        return self._start_timer(pending, kept) if message.options.timeout else []
 
     def _invoke(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
         """Hand a call to a callee that is free and has what it needs."""
         message, registration = kept.message, pending.registration
-        load = registration.loads.get(callee)
-        if load is not None:
-            load.busy += 1
+        if registration.loads:
+            registration.began(callee)
         invocation = callee.next_invocation()
         callee.invocations[invocation] = pending
         pending.callee, pending.invocation = callee, invocation
@@ -169,7 +175,7 @@ class Dealer:
         if message.options.progress:
             pending.stream = Stream(message.procedure, details)
         # What it would take to try another callee is kept only where this one may ask for it, and there is one.
-        reroutes = callee.callee_reroutes and registration.has_others({callee, *kept.tried})
+        reroutes = callee.callee_reroutes and registration.has_others(kept.tried | {callee})
         pending.kept = kept if reroutes else None
         effects: list[Effect] = []
         if message.options.timeout and details.timeout is None and pending.deadline is None:
@@ -276,10 +282,9 @@ class Dealer:
 
     def _freed(self, callee: Session, registration: Registration) -> list[Effect]:
         """A callee has one invocation less."""
-        load = registration.loads.get(callee)
-        if load is None:
+        if not registration.loads:
             return []
-        load.busy -= 1
+        registration.ended(callee)
         return self._served(registration)
 
     def _stranded(self, registration: Registration) -> list[Effect]:
@@ -362,7 +367,7 @@ class Dealer:
             # there is no ERROR for a YIELD in the table of messages, and clients close the session over one.
             uri, text = NOT_SUPPORTED, "the result is in payload passthru mode"
         elif has_keywords(message):
-            uri, text = "wamp.error.invalid_argument", "keyword arguments in payload passthru mode"
+            uri, text = keywords_refused().uri, keywords_refused().arguments[0]
         else:
             return None
         if type(message) is Yield and message.options.progress:
@@ -410,11 +415,11 @@ class Dealer:
         """
         kept, registration = pending.kept, pending.registration
         if kept is not None and pending.caller is not None and not pending.killed:
-            kept.tried.add(callee)
+            kept.tried |= {callee}
             while (other := registration.choose(self._random_below, kept.tried)) is not None:
                 if missing_feature(other, kept.message.options) is None:
                     return self._invoke(pending, other, kept)
-                kept.tried.add(other)
+                kept.tried |= {other}
             if registration.has_others(kept.tried) and self._wait(pending, kept, in_front=True):
                 return []
         return self._fail(pending, NO_AVAILABLE_CALLEE, f"no callee of {shown(pending.registration.uri)} is available")

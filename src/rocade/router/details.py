@@ -6,27 +6,19 @@ advanced/payload_passthru_mode.md, advanced/rpc_progressive_call_invocations.md.
 
 from __future__ import annotations
 
-from msgspec import Raw
-
 from rocade.router.calls import KeptCall, PendingCall
 from rocade.router.session import Session
 from rocade.wamp.messages import (
-    Call,
     CallOptions,
-    Error,
     InvocationDetails,
     Match,
-    PassthruDetails,
-    Publish,
     ResultDetails,
     Yield,
 )
 
-__all__ = ["NO_INVOCATION_DETAILS", "has_keywords", "invocation_details", "missing_feature", "result_details"]
+__all__ = ["NO_INVOCATION_DETAILS", "invocation_details", "missing_feature", "result_details"]
 
 NO_INVOCATION_DETAILS = InvocationDetails()
-
-_EMPTY_MAPS = frozenset((b"", b"{}", b"\x80", b"\xa0"))  # JSON, MessagePack, CBOR
 
 
 def invocation_details(pending: PendingCall, kept: KeptCall) -> InvocationDetails:
@@ -40,7 +32,11 @@ def invocation_details(pending: PendingCall, kept: KeptCall) -> InvocationDetail
     options = message.options
     assert caller is not None
     assert callee is not None
-    details = InvocationDetails(progress=options.progress or None, trustlevel=caller.role.trustlevel)
+    details = InvocationDetails()
+    if options.progress:
+        details.progress = True
+    if caller.role.trustlevel is not None:
+        details.trustlevel = caller.role.trustlevel
     if registration.match is not Match.EXACT:
         details.procedure = message.procedure
     if kept.disclose or options.disclose_me or callee in registration.disclosed_to:
@@ -75,18 +71,3 @@ def missing_feature(callee: Session, options: CallOptions) -> str | None:
     if options.ppt_scheme and not callee.callee_passes_through:
         return "payload passthru mode"
     return None
-
-
-def has_keywords(message: Call | Yield | Error | Publish) -> bool:
-    """Whether a payload has keyword arguments: one in passthru mode "MUST be sent as one binary item within
-    Arguments|list, while ArgumentsKw|dict MUST be absent or empty" (advanced/payload_passthru_mode.md).
-
-    What that one item is, the router does not look at: gateways to other technologies send it unpacked, too.
-    """
-    kwargs = message.kwargs
-    return bytes(kwargs) not in _EMPTY_MAPS if type(kwargs) is Raw and len(kwargs) <= 2 else bool(kwargs)
-
-
-def uses_passthru(details: PassthruDetails) -> bool:
-    """Whether a payload is for the endpoints only: by "the existence and non-empty value" of its scheme."""
-    return bool(details.ppt_scheme)

@@ -12,6 +12,7 @@ from rocade.wamp.messages import Message
 
 if TYPE_CHECKING:
     from rocade.router.calls import PendingCall
+    from rocade.router.history import HistoryRule, Query, Record
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
 
@@ -19,13 +20,27 @@ if TYPE_CHECKING:
     Receivers = Collection[Session]
     Pending = PendingCall
     Shared = Registration
+    Rule = HistoryRule
+    Past = Record
+    Question = Query
+    Caller = Session
 else:
+    Rule = Past = Question = Caller = Any
     Ended = Any
     Receivers = Any
     Pending = Any
     Shared = Any
 
-__all__ = ["CancelWake", "Deliver", "Effect", "EndSession", "ServeWaiting", "WakeAt"]
+__all__ = [
+    "CancelWake",
+    "Deliver",
+    "Effect",
+    "EndSession",
+    "QueryHistory",
+    "ServeWaiting",
+    "StoreEvent",
+    "WakeAt",
+]
 
 
 class Deliver(Struct, gc=False):
@@ -79,4 +94,30 @@ class EndSession(Struct, gc=False):
     message: str | None = None
 
 
-Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession
+class StoreEvent(Struct, gc=False):
+    """Store an event in the history of a rule, behind those that were stored before.
+
+    Attributes:
+        rule: which events are kept, and how many.
+        record: the event.
+    """
+
+    rule: Rule
+    record: Past
+
+
+class QueryHistory(Struct, gc=False):
+    """Look up stored events, among all that were to be stored before, and call `Realm.history_found` with them.
+
+    Attributes:
+        query: what is asked for.
+        caller: who asks.
+        request: CALL.Request.
+    """
+
+    query: Question
+    caller: Caller
+    request: int
+
+
+Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory

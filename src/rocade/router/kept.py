@@ -12,7 +12,7 @@ from rocade.router.filters import Lists, lists_of
 from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import NO_PAYLOAD, Event, EventDetails, Match, Publish
 
-__all__ = ["KeptEvent", "keep"]
+__all__ = ["KeptEvent", "keep", "size_of"]
 
 OVERHEAD_BYTES = 400
 """What a kept event takes besides its payload and topic, roughly."""
@@ -63,8 +63,13 @@ def keep(publication: int, message: Publish, details: EventDetails, serializer: 
     """
     args, kwargs = _copied(message.args, serializer), _copied(message.kwargs, serializer)
     lists = lists_of(message.options)
-    size = OVERHEAD_BYTES + len(message.topic) + len(args) + len(kwargs) + (lists.size if lists is not None else 0)
+    size = size_of(message.topic, args, kwargs, lists)
     return KeptEvent(publication, message.topic, details, args, kwargs, serializer, lists, size)
+
+
+def size_of(topic: str, args: Raw, kwargs: Raw, lists: Lists | None) -> int:
+    """Bytes of memory that an event takes, roughly."""
+    return OVERHEAD_BYTES + len(topic) + len(args) + len(kwargs) + (lists.size if lists is not None else 0)
 
 
 def _copied(payload: Any, serializer: Serializer) -> Raw:

@@ -19,7 +19,8 @@ from msgspec import Raw
 
 from rocade.errors import ApplicationError, InvalidMessage, ProtocolViolation
 from rocade.router.answer import Answer
-from rocade.router.effects import Deliver, Effect
+from rocade.router.effects import Deliver, Effect, QueryHistory
+from rocade.router.history import HistoryMeta
 from rocade.router.meta_registrations import RegistrationMeta
 from rocade.router.meta_sessions import SessionMeta
 from rocade.router.meta_subscriptions import SubscriptionMeta
@@ -46,6 +47,7 @@ class Meta:
 
     Attributes:
         procedures: URI -> meta procedure.
+        history: reads event history.
     """
 
     def __init__(self, realm: Realm) -> None:
@@ -56,12 +58,14 @@ class Meta:
         self._sessions = SessionMeta(realm)
         self._testaments = Testaments(realm)
         self._schemas = Schemas(realm)
+        self.history = HistoryMeta(realm)
         self.procedures: dict[str, Procedure] = {}
         self.add(self._sessions.procedures())
         self.add(RegistrationMeta(realm).procedures())
         self.add(SubscriptionMeta(realm).procedures())
         self.add(self._testaments.procedures())
         self.add(self._schemas.procedures())
+        self.add(self.history.procedures())
 
     def add(self, handlers: Mapping[str, Callable[..., Answer]]) -> None:
         """Offer more procedures.
@@ -82,17 +86,22 @@ class Meta:
             What the call brings about, then RESULT.
         Raises:
             ApplicationError: wamp.error.invalid_argument, or what the procedure refuses the call with.
-            ProtocolViolation: the request id is that of a call that is still pending.
+            ProtocolViolation: the request id is that of a call that is still pending, or the caller uses a feature
+                that it did not announce.
         """
         if message.request in caller.calls:
             raise ProtocolViolation(f"CALL with request id {message.request}, which a pending call has")
+        caller.check_call(message.options)
         if message.options.progress or message.options.ppt_scheme is not None:
             raise ApplicationError(
                 "wamp.error.feature_not_supported", "meta procedures take all their arguments at once, and in the clear"
             )
         args, kwargs = _arguments(caller.serializer, message)
         answer = self.procedures[message.procedure].call(caller, args, kwargs)
-        return [*answer.effects, Deliver(Result(message.request, _NO_DETAILS, answer.args), (caller,))]
+        if answer.query is not None:
+            return [*answer.effects, QueryHistory(answer.query, caller, message.request)]
+        result = Result(message.request, _NO_DETAILS, answer.args, answer.kwargs)
+        return [*answer.effects, Deliver(result, (caller,), caller.serializer)]
 
     def joined(self, session: Session) -> list[Effect]:
         """Tell that a session is in the realm."""

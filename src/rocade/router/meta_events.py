@@ -66,6 +66,8 @@ class Announcer:
         exact = self._index.exact.get(topic)
         effects: list[Effect] = []
         for subscription in ((exact,) if exact is not None else ()) + tuple(self._patterns[topic]):
+            if not subscription.subscribers:
+                continue  # it is there for its history only
             details = _NO_DETAILS if subscription is exact else EventDetails(topic=topic)
             event = Event(subscription.id, publication, details, args)
             # A copy: who is subscribed now gets it, whatever the rest of this change does.

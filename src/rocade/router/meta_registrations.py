@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.meta_events import iso_8601
-from rocade.router.meta_sessions import ShortText, no_such_session
+from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.session import Session
 from rocade.wamp.messages import Id, Match, RegisterOptions
 
 if TYPE_CHECKING:
-    from rocade.router.dealer import Registration
     from rocade.router.realm import Realm
+    from rocade.router.registrations import Registration
 
 __all__ = ["RegistrationMeta", "registration_details"]
 
@@ -75,8 +75,12 @@ class RegistrationMeta:
         """How many sessions have registered."""
         return Answer([len(self._find(registration).callees)])
 
-    def remove_callee(self, caller: Session, registration: Id, session: Id, reason: ShortText | None = None) -> Answer:
-        """End a session's registration without its doing: Crossbar's addition to the specification."""
+    def remove_callee(self, caller: Session, registration: Id, session: Id, reason: Any = None) -> Answer:
+        """End a session's registration without its doing: Crossbar's addition to the specification.
+
+        The reason is a URI, although the specification allows any string: autobahn drops the connection over others.
+        """
+        uri = checked_reason(reason)
         found = self._find(registration)
         callee = self._realm.sessions.get(session)
         if callee is None:
@@ -85,7 +89,7 @@ class RegistrationMeta:
             raise ApplicationError(
                 "wamp.error.no_such_registration", f"session {session} has no registration {registration}"
             )
-        return Answer([], self._dealer.revoke(callee, found, reason))
+        return Answer([], self._dealer.revoke(callee, found, uri))
 
     def _find(self, id: int) -> Registration:
         registration = self._dealer.registrations.get(id)

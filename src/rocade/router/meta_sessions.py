@@ -20,7 +20,7 @@ from rocade.wamp.uris import is_uri, shown
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
 
-__all__ = ["SessionMeta", "no_such_session"]
+__all__ = ["SessionMeta", "checked_reason", "no_such_session"]
 
 ON_JOIN = "wamp.session.on_join"
 ON_LEAVE = "wamp.session.on_leave"
@@ -82,18 +82,18 @@ class SessionMeta:
 
     def kill(self, caller: Session, session: Id, *, reason: Any = None, message: ShortText | None = None) -> Answer:
         """End one session, which is not the caller's own."""
-        uri = _reason(reason)
+        uri = checked_reason(reason) or KILLED
         victim = self._find(session)
         if victim is caller:
             # "since no _other_ session with that ID exists"
-            raise no_such_session(session)
+            raise ApplicationError("wamp.error.no_such_session", f"session {session} is the caller's own")
         return Answer([], self._realm.end((victim,), uri, message))
 
     def kill_by_authid(
         self, caller: Session, authid: str, *, reason: Any = None, message: ShortText | None = None
     ) -> Answer:
         """End all sessions of a client, but for the caller's own; returns their ids."""
-        uri = _reason(reason)
+        uri = checked_reason(reason) or KILLED
         victims = [session for session in self._others(caller) if session.authid == authid]
         return Answer([[session.id for session in victims]], self._realm.end(victims, uri, message))
 
@@ -101,7 +101,7 @@ class SessionMeta:
         self, caller: Session, authrole: str, *, reason: Any = None, message: ShortText | None = None
     ) -> Answer:
         """End all sessions of a role, but for the caller's own; returns how many those were."""
-        uri = _reason(reason)
+        uri = checked_reason(reason) or KILLED
         victims = [session for session in self._others(caller) if session.role.name == authrole]
         return Answer([len(victims)], self._realm.end(victims, uri, message))
 
@@ -110,7 +110,7 @@ class SessionMeta:
 
         "Closing all sessions in the realm will not generate session meta events or testament events".
         """
-        uri = _reason(reason)
+        uri = checked_reason(reason) or KILLED
         victims = self._others(caller)
         return Answer([len(victims)], self._realm.end(victims, uri, message, silently=True))
 
@@ -149,10 +149,14 @@ def _details(session: Session) -> dict[str, Any]:
     }
 
 
-def _reason(reason: Any) -> str:
-    """The reason for a GOODBYE; whatever is no URI, of any type, is an invalid one."""
+def checked_reason(reason: Any) -> str | None:
+    """A reason that was given, or None. Whatever is no URI, of any type, is an invalid one.
+
+    Raises:
+        ApplicationError: wamp.error.invalid_uri.
+    """
     if reason is None:
-        return KILLED
+        return None
     if type(reason) is not str or not is_uri(reason):
         raise ApplicationError("wamp.error.invalid_uri", f"reason: not a valid URI: {shown(str(reason))}")
     return reason

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.meta_events import iso_8601
-from rocade.router.meta_sessions import ShortText, no_such_session
+from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.session import Session
 from rocade.wamp.messages import Id, Match, SubscribeOptions
 
@@ -74,10 +74,12 @@ class SubscriptionMeta:
         """How many sessions are subscribed."""
         return Answer([len(self._find(subscription).subscribers)])
 
-    def remove_subscriber(
-        self, caller: Session, subscription: Id, session: Id, reason: ShortText | None = None
-    ) -> Answer:
-        """End a session's subscription without its doing: Crossbar's addition to the specification."""
+    def remove_subscriber(self, caller: Session, subscription: Id, session: Id, reason: Any = None) -> Answer:
+        """End a session's subscription without its doing: Crossbar's addition to the specification.
+
+        The reason is a URI, although the specification allows any string: autobahn drops the connection over others.
+        """
+        uri = checked_reason(reason)
         found = self._find(subscription)
         subscriber = self._realm.sessions.get(session)
         if subscriber is None:
@@ -86,7 +88,7 @@ class SubscriptionMeta:
             raise ApplicationError(
                 "wamp.error.no_such_subscription", f"session {session} has no subscription {subscription}"
             )
-        return Answer([], self._broker.revoke(subscriber, found, reason))
+        return Answer([], self._broker.revoke(subscriber, found, uri))
 
     def _find(self, id: int) -> Subscription:
         subscription = self._broker.subscriptions.get(id)

@@ -40,6 +40,8 @@ CACHED_DECISIONS = 4096
 class Action(StrEnum):
     """What a session may ask for."""
 
+    __hash__ = str.__hash__  # that of Enum is not in C, and roles look their decisions up by it
+
     CALL = "call"
     REGISTER = "register"
     PUBLISH = "publish"
@@ -93,18 +95,21 @@ class Role:
 
     Attributes:
         name: as announced to clients in WELCOME.Details.authrole.
+        trustlevel: how far receivers of its calls and events may trust them, 0 for least; None to say nothing.
         decide: `decide(action, uri, match) -> Decision`, remembered for the latest `CACHED_DECISIONS`.
     """
 
-    __slots__ = ("_index", "_rules", "decide", "name")
+    __slots__ = ("_index", "_rules", "decide", "name", "trustlevel")
 
-    def __init__(self, name: str, permissions: Iterable[Permission] = ()) -> None:
+    def __init__(self, name: str, permissions: Iterable[Permission] = (), *, trustlevel: int | None = None) -> None:
         """
         Args:
             name: the role's name.
             permissions: its rules; of two for the same URI and match, the later one counts.
+            trustlevel: told in INVOCATION and EVENT (advanced/rpc_call_trustlevels.md).
         """
         self.name = name
+        self.trustlevel = trustlevel
         self._index: PatternIndex[Permission] = PatternIndex()
         for permission in permissions:
             self._index.add(permission.uri, permission.match, permission)

@@ -7,15 +7,19 @@ messages is always the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.broker import Broker
-from rocade.router.dealer import Dealer, PendingCall
-from rocade.router.effects import Deliver, Effect, EndSession
+from rocade.router.calls import PendingCall
+from rocade.router.dealer import Dealer
+from rocade.router.effects import Deliver, Effect, EndSession, QueryHistory
+from rocade.router.history import HistoryRule, Page
 from rocade.router.meta import Meta
+from rocade.router.passthru import check_publish
 from rocade.router.permissions import Action, Decision, Role
+from rocade.router.registrations import Registration
 from rocade.router.session import Session
 from rocade.wamp.messages import (
     Call,
@@ -42,8 +46,11 @@ __all__ = ["ROUTER_ROLES", "Realm"]
 ROUTER_ROLES = RouterRoles(
     broker=RouterRole(
         {
+            "event_history": True,
             "event_retention": True,
+            "payload_passthru_mode": True,
             "pattern_based_subscription": True,
+            "publication_trustlevels": True,
             "publisher_exclusion": True,
             "publisher_identification": True,
             "session_meta_api": True,
@@ -57,9 +64,14 @@ ROUTER_ROLES = RouterRoles(
     dealer=RouterRole(
         {
             "call_canceling": True,
+            "call_cancelling": True,
+            "call_reroute": True,
             "call_timeout": True,
+            "call_trustlevels": True,
             "caller_identification": True,
             "pattern_based_registration": True,
+            "payload_passthru_mode": True,
+            "progressive_call_invocations": True,
             "progressive_call_results": True,
             "registration_meta_api": True,
             "registration_revocation": True,
@@ -83,6 +95,13 @@ _REQUEST_TYPES: dict[type[Message], int] = {
 }
 
 
+class Authorize(Protocol):
+    """Whether a session may do what one of its requests implies."""
+
+    def __call__(self, session: Session, action: Action, uri: str, match: Match = Match.EXACT, /) -> Decision:
+        """The decision, at once."""
+
+
 class Realm:
     """One realm of a router.
 
@@ -103,9 +122,11 @@ class Realm:
         random_id: Callable[[], int],
         random_below: Callable[[int], int],
         wall_clock: Callable[[], float],
-        authorize: Callable[[Session, Action, str], Decision] | None = None,
+        authorize: Authorize | None = None,
         strict_uris: bool = False,
         sequential_requests: bool = True,
+        history: Iterable[HistoryRule] = (),
+        has_event_store: bool = False,
     ) -> None:
         """
         Args:
@@ -117,6 +138,8 @@ class Realm:
             authorize: whether a session may do what one of its requests implies; by default its role decides.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
             sequential_requests: abort sessions whose request ids do not count up by one.
+            history: which events are kept.
+            has_event_store: whether they are kept by whoever carries out the effects, rather than in memory here.
         """
         self.name = name
         self.roles = roles
@@ -124,6 +147,8 @@ class Realm:
         self.sessions: dict[int, Session] = {}
         self.authorize = authorize or _by_role
         self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris)
+        for rule in history:
+            self.broker.keep_history(rule, in_memory=not has_event_store)
         self.dealer = Dealer(random_below, wall_clock, self.broker.announcer, strict_uris=strict_uris)
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
@@ -205,6 +230,8 @@ class Realm:
             if kind is Yield:
                 return self.dealer.yield_(session, message, now)  # type: ignore[arg-type]
             if kind is Publish:
+                if message.options.ppt_scheme:  # type: ignore[attr-defined]
+                    check_publish(session, message)  # type: ignore[arg-type]
                 return self.broker.publish(session, message, disclose)  # type: ignore[arg-type]
             handler = self._handlers.get(kind)
             if handler is None:
@@ -212,6 +239,14 @@ class Realm:
             return handler(session, message)
         except ApplicationError as error:
             return self.refuse(session, message, error)
+
+    def continue_call(self, session: Session, message: Call) -> list[Effect]:
+        """Route a CALL whose request id says that it continues another; see `Session.take_request`.
+
+        Raises:
+            ProtocolViolation: the session must be aborted.
+        """
+        return self.dealer.continue_call(session, message)
 
     def refuse(self, session: Session, message: Message, error: ApplicationError) -> list[Effect]:
         """Answer a request with an error; an unacknowledged PUBLISH fails silently (basic/publish_subscribe.md)."""
@@ -231,6 +266,19 @@ class Realm:
         """Carry out a `WakeAt` whose time has come."""
         return self.dealer.wake(pending, now)
 
+    def serve_waiting(self, registration: Registration) -> list[Effect]:
+        """Carry out a `ServeWaiting`."""
+        return self.dealer.serve_waiting(registration)
+
+    def history_found(self, asked: QueryHistory, found: Page | ApplicationError) -> list[Effect]:
+        """Carry on with what `QueryHistory` has brought.
+
+        Args:
+            asked: the effect.
+            found: stored events, or what the caller is told instead.
+        """
+        return self.meta.history.found(asked, found)
+
     def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:
         """A message cannot be given to one of its receivers.
 
@@ -242,5 +290,5 @@ class Realm:
         return []
 
 
-def _by_role(session: Session, action: Action, uri: str) -> Decision:
-    return session.role.decide(action, uri, Match.EXACT)
+def _by_role(session: Session, action: Action, uri: str, match: Match = Match.EXACT) -> Decision:
+    return session.role.decide(action, uri, match)

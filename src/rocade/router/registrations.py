@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Registration"]
 
+# Attributes of an enumeration take longer to look up.
+ROUNDROBIN, RANDOM, LAST = Invoke.ROUNDROBIN, Invoke.RANDOM, Invoke.LAST
+
 
 class Load(Struct, gc=False):
     """How busy a callee is that limits its invocations.
@@ -122,26 +125,36 @@ class Registration:
             tried: callees that have refused this call, "assuming that the unavailable registration virtually does
                 not exist" (advanced/rpc_call_rerouting.md).
         """
-        callees = self.callees
-        match self.invoke:
-            case Invoke.ROUNDROBIN:
-                for position in range(self.turn, self.turn + len(callees)):
-                    callee = callees[position % len(callees)]
-                    if self._is_free(callee, tried):
-                        self.turn = (position + 1) % len(callees)
-                        return callee
-                return None
-            case Invoke.RANDOM:
-                free = [callee for callee in callees if self._is_free(callee, tried)] if self.loads or tried else callees
-                return free[random_below(len(free))] if free else None
-            case Invoke.LAST:
-                return next((callee for callee in reversed(callees) if self._is_free(callee, tried)), None)
-            case _:
-                return next((callee for callee in callees if self._is_free(callee, tried)), None)
+        callees, policy, all_are_free = self.callees, self.invoke, not (self.loads or tried)
+        if policy is ROUNDROBIN:
+            for _ in callees:
+                callee = callees[self.turn % len(callees)]
+                self.turn = (self.turn + 1) % len(callees)
+                if all_are_free or self._is_free(callee, tried):
+                    return callee
+            return None
+        free = callees if all_are_free else [callee for callee in callees if self._is_free(callee, tried)]
+        if not free:
+            return None
+        if policy is RANDOM:
+            return free[random_below(len(free))]
+        return free[-1] if policy is LAST else free[0]
 
     def _is_free(self, callee: Session, tried: Container[Session]) -> bool:
         load = self.loads.get(callee)
         return (load is None or load.busy < load.limit) and callee not in tried
+
+    def began(self, callee: Session) -> None:
+        """A callee has got an invocation."""
+        load = self.loads.get(callee)
+        if load is not None:
+            load.busy += 1
+
+    def ended(self, callee: Session) -> None:
+        """A callee has one invocation less."""
+        load = self.loads.get(callee)
+        if load is not None:
+            load.busy -= 1
 
     def has_others(self, tried: Container[Session]) -> bool:
         """Whether there is a callee, free or not, that has not been tried."""

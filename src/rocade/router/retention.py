@@ -113,9 +113,7 @@ class Retention:
         literal = [(position, component) for position, component in enumerate(components) if component]
         dots = len(components) - 1
         return [
-            events
-            for topic, events in topics.items()
-            if topic.count(".") == dots and _has(topic.split("."), literal)
+            events for topic, events in topics.items() if topic.count(".") == dots and _has(topic.split("."), literal)
         ]
 
     def _keep_within_bounds(self) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from rocade.errors import ProtocolViolation
 from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import MAX_ID
-from rocade.wamp.messages import ClientRoles
+from rocade.wamp.messages import CallOptions, ClientRoles
 
 if TYPE_CHECKING:
     from rocade.router.broker import Subscription
-    from rocade.router.dealer import PendingCall, Registration
+    from rocade.router.calls import PendingCall
     from rocade.router.permissions import Role
+    from rocade.router.registrations import Registration
 
 __all__ = ["Session"]
 
@@ -38,15 +39,21 @@ class Session:
         "authmethod",
         "authprovider",
         "callee_cancels",
+        "callee_passes_through",
         "callee_progresses",
+        "callee_reroutes",
+        "callee_streams",
         "callee_takes_revocations",
         "caller_cancels",
+        "caller_passes_through",
         "caller_progresses",
+        "caller_streams",
         "calls",
         "id",
         "invocations",
         "last_invocation",
         "last_request",
+        "publisher_passes_through",
         "realm",
         "registrations",
         "role",
@@ -86,7 +93,7 @@ class Session:
         self.calls: dict[int, PendingCall] = {}
         self.invocations: dict[int, PendingCall] = {}
         caller, callee = _features(roles, "caller"), _features(roles, "callee")
-        subscriber = _features(roles, "subscriber")
+        publisher, subscriber = _features(roles, "publisher"), _features(roles, "subscriber")
         self.caller_progresses = caller.get("progressive_call_results") is True
         self.caller_cancels = _cancels(caller)
         self.callee_cancels = _cancels(callee)
@@ -94,6 +101,14 @@ class Session:
         # (advanced/rpc_progressive_call_results.md). autobahn-js is one, and streams with other routers: what its
         # callees go on sending to a caller that is gone is dropped, which harms nobody.
         self.callee_progresses = callee.get("progressive_call_results") is True
+        # Progressive call invocations: "A Callee that supports progressive call invocations, but does not support
+        # call canceling, shall be considered by the Dealer as not supporting progressive call invocations."
+        self.caller_streams = caller.get("progressive_call_invocations") is True
+        self.callee_streams = self.callee_cancels and callee.get("progressive_call_invocations") is True
+        self.callee_reroutes = callee.get("call_reroute") is True
+        self.caller_passes_through = caller.get("payload_passthru_mode") is True
+        self.callee_passes_through = callee.get("payload_passthru_mode") is True
+        self.publisher_passes_through = publisher.get("payload_passthru_mode") is True
         self.callee_takes_revocations = callee.get("registration_revocation") is True
         self.subscriber_takes_revocations = subscriber.get("subscription_revocation") is True
 
@@ -102,21 +117,42 @@ class Session:
         """Name of the session's role."""
         return self.role.name
 
-    def take_request(self, request: int) -> None:
+    def take_request(self, request: int, *, is_call: bool = False) -> bool:
         """Note the request id of a message that the session sent.
 
         The first may be any, since wampy.js counts on where it was before it reconnected.
 
+        Args:
+            request: the request id.
+            is_call: whether the message is a CALL, which may continue an earlier one: "When a Dealer receives a
+                CALL with a request ID that is equal to or less than the watermark, then it is considered as a
+                continuation candidate" (advanced/rpc_progressive_call_invocations.md).
+        Returns:
+            Whether it begins something new; if not, it is such a continuation, of a call that may be over.
         Raises:
             ProtocolViolation: it is not the one that follows the latest ("IDs in the session scope MUST be
                 incremented by 1 beginning with 1", basic/building_blocks.md).
         """
         expected = self.last_request + 1 if self.last_request < MAX_ID else 1
-        if request != expected and self.last_request:
-            raise ProtocolViolation(
-                f"request id {request} where {expected} was due (a realm with the option request_ids: any takes any)"
-            )
-        self.last_request = request
+        if request == expected or not self.last_request:
+            self.last_request = request
+            return True
+        if is_call and self.caller_streams and (request <= self.last_request or request in self.calls):
+            return False
+        raise ProtocolViolation(
+            f"request id {request} where {expected} was due (a realm with the option request_ids: any takes any)"
+        )
+
+    def check_call(self, options: CallOptions) -> None:
+        """Make sure that a call uses no feature that "MUST be announced" by the caller and was not.
+
+        Raises:
+            ProtocolViolation: it does.
+        """
+        if options.progress and not self.caller_streams:
+            raise ProtocolViolation("CALL with progress, but progressive_call_invocations was not announced")
+        if options.ppt_scheme and not self.caller_passes_through:
+            raise ProtocolViolation("CALL in payload passthru mode, which was not announced")
 
     def next_invocation(self) -> int:
         """A session-scope request id for an INVOCATION to this session."""

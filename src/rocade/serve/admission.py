@@ -88,9 +88,10 @@ class Admission:
         self._authorize = authorizer.authorize
         self._gateway = gateway
         self._now = asyncio.get_running_loop().time
-        self._sequential = realm.sequential_requests
+        # Progressive call invocations rest on it, and whoever announces them is no old client.
+        self._sequential = realm.sequential_requests or session.caller_streams
         # messages with their pending decision (None: not asked for yet), in the order they were sent
-        self._waiting: deque[tuple[Message, Awaitable[Decision] | None]] = deque()
+        self._waiting: deque[tuple[Message, Awaitable[Decision] | Decision | None]] = deque()
         self._waiting_bytes = 0
         self._paused = False
         self._task: asyncio.Task[None] | None = None
@@ -102,17 +103,19 @@ class Admission:
             ProtocolViolation: the session must be aborted.
         """
         disclose = False
-        if type(message) not in _PASSING:
-            if type(message) not in _REQUESTS:
-                raise ProtocolViolation(f"{type(message).__name__.upper()} is not for clients to send in a session")
-            if self._sequential:
-                self.session.take_request(message.request)  # type: ignore[attr-defined]
+        kind = type(message)
+        if kind not in _PASSING:
+            if kind not in _REQUESTS:
+                raise ProtocolViolation(f"{kind.__name__.upper()} is not for clients to send in a session")
+            if self._sequential and not self.session.take_request(message.request, is_call=kind is Call):  # type: ignore[attr-defined]
+                self._continue(message)  # type: ignore[arg-type]
+                return
             if self._waiting:
                 self._wait(message, None)
                 return
             decision = self._ask(message)
             if type(decision) is not Decision:
-                self._wait(message, decision)  # type: ignore[arg-type]
+                self._wait(message, decision)
                 return
             if not decision.allowed:
                 self._refuse(message, decision)
@@ -123,6 +126,13 @@ class Admission:
         effects = self._realm.receive(self.session, message, self._now(), disclose)
         if effects:
             self._gateway.carry_out(self._realm, effects)
+
+    def _continue(self, message: Call) -> None:
+        """Let in what belongs to a call that was let in, or not, before: behind all that waits, but unasked."""
+        if self._waiting:
+            self._wait(message, _CONTINUED)
+        else:
+            self._gateway.carry_out(self._realm, self._realm.continue_call(self.session, message))
 
     def close(self) -> None:
         """The session is gone: what waits is dropped."""
@@ -160,12 +170,15 @@ class Admission:
         if not decision.allowed:
             self._refuse(message, decision)
             return
-        effects = self._realm.receive(self.session, message, self._now(), decision.disclose)
+        if decision is _CONTINUED:
+            effects = self._realm.continue_call(self.session, message)  # type: ignore[arg-type]
+        else:
+            effects = self._realm.receive(self.session, message, self._now(), decision.disclose)
         self._gateway.carry_out(self._realm, effects)
 
     # --- the waiting room -------------------------------------------------------------------------
 
-    def _wait(self, message: Message, decision: Awaitable[Decision] | None) -> None:
+    def _wait(self, message: Message, decision: Awaitable[Decision] | Decision | None) -> None:
         self._waiting.append((message, decision))
         self._waiting_bytes += _payload_bytes(message)
         if not self._paused and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES):
@@ -235,8 +248,8 @@ class Admission:
 
     def _cancel_waiting(self, cancel: Cancel) -> bool:
         """Answer a CALL that is still waiting here; whether there was one."""
-        for index, (message, _) in enumerate(self._waiting):
-            if type(message) is Call and message.request == cancel.request:
+        for index, (message, decision) in enumerate(self._waiting):
+            if type(message) is Call and message.request == cancel.request and decision is not _CONTINUED:
                 if index == 0:
                     self._stop_asking()
                 self._take_out(index)
@@ -255,6 +268,7 @@ def _payload_bytes(message: Message) -> int:
 _FAILED = Decision(False)
 _TOO_LONG = Decision(False)
 _NOT_ASKED = Decision(True)
+_CONTINUED = Decision(True)
 
 
 def _refusal(message: Message, decision: Decision) -> ApplicationError:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rocade.errors import HandshakeRefused, ProtocolViolation
+from rocade.errors import AuthenticationFailed, HandshakeRefused, ProtocolViolation
 from rocade.net.link import Link
 from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import Admission
-from rocade.serve.authentication import Authenticator, Identity, choose
+from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
 from rocade.serve.outbox import Outbox
 from rocade.serve.resumption import Resumption, find
 from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 HELLO_TIMEOUT = 10.0
-"""Seconds that a connection may be open without a session."""
+"""Seconds that a connection may be open without HELLO."""
+
+AUTHENTICATION_TIMEOUT = 15.0
+"""Seconds from HELLO to WELCOME, for all that has to be asked and answered in between: somewhat longer than an
+authenticator that must be waited for may take."""
 
 MAX_HANDSHAKE_BYTES = 65536
 """Longest message of clients that have no session: nobody knows yet who they are."""
@@ -62,10 +66,13 @@ class Connection:
 
     __slots__ = (
         "_admission",
+        "_attempt",
         "_authenticators",
         "_deadline",
         "_decode",
         "_gateway",
+        "_question",
+        "_task",
         "link",
         "outbox",
         "realm",
@@ -90,6 +97,11 @@ class Connection:
         self._authenticators = authenticators
         self._decode = link.wire.serializer.decode
         self._deadline: asyncio.TimerHandle | None = None
+        # While a client is being authenticated, and that takes more than its HELLO: its attempt, and what it was asked
+        # or what is being found out.
+        self._attempt: Attempt | None = None
+        self._question: Question | None = None
+        self._task: asyncio.Future[Outcome] | None = None
         self._expect_hello()
 
     # --- what the link tells ----------------------------------------------------------------------
@@ -142,6 +154,8 @@ class Connection:
         if type(message) is Hello and self.state is SessionState.ESTABLISHING:
             self._stop_waiting()
             self._hello(message)
+        elif type(message) is Authenticate:
+            self._authenticate(message)
         elif type(message) is Goodbye:
             self._goodbye(message, answer=previous is SessionState.ESTABLISHED)
         elif type(message) is Abort:
@@ -155,23 +169,68 @@ class Connection:
             if hello.details.resume_session is not None:
                 self._resume(hello, realm)
                 return
-            identity = choose(hello, self._authenticators).authenticate(hello, self.link.info)
-            role = realm.roles.get(identity.authrole)
-            if role is None:
-                raise HandshakeRefused(
-                    "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
-                )
+            self._attempt = Attempt(hello, self.link.info, self._gateway.new_session_id())
+            self._go_on(begin(self._attempt, self._authenticators))
         except HandshakeRefused as refusal:
-            logger.info("%s refused: %s (%s)", self.link.info.peer, refusal, refusal.uri)
-            self._abort(refusal.uri, str(refusal))
-            return
-        self._welcome(hello, realm, identity)
+            self._refuse(refusal)
 
-    def _welcome(self, hello: Hello, realm: Realm, identity: Identity) -> None:
+    def _authenticate(self, message: Authenticate) -> None:
+        question, self._question = self._question, None
+        assert question is not None, "CHALLENGED means that there is one"
+        try:
+            self._go_on(question.answer(message))
+        except HandshakeRefused as refusal:
+            self._refuse(refusal)
+
+    def _go_on(self, outcome: Outcome | Awaitable[Outcome]) -> None:
+        """Let the client in, ask it, or wait for what decides between the two."""
+        if isinstance(outcome, Identity):
+            self._let_in(outcome)
+            return
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(AUTHENTICATION_TIMEOUT, self._not_authenticated)
+        if isinstance(outcome, Question):
+            self._question = outcome
+            self._send(Challenge(outcome.method, outcome.extra))
+        else:
+            self._task = asyncio.ensure_future(outcome)
+            self._task.add_done_callback(self._found_out)
+
+    def _found_out(self, task: asyncio.Future[Outcome]) -> None:
+        if task is not self._task:
+            return  # nobody waits for it any more
+        self._task = None
+        try:
+            self._go_on(task.result())
+        except HandshakeRefused as refusal:
+            self._refuse(refusal)
+        except (Exception, asyncio.CancelledError):
+            self.failed()
+
+    def _let_in(self, identity: Identity) -> None:
+        attempt = self._attempt
+        assert attempt is not None
+        self._stop_waiting()
+        # The router may have begun to shut down since HELLO.
+        realm = self._gateway.realm_for_session(identity.realm or attempt.hello.realm)
+        if identity.authrole not in realm.roles:
+            raise HandshakeRefused(
+                "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
+            )
+        self._welcome(attempt, realm, identity)
+
+    def _refuse(self, refusal: HandshakeRefused) -> None:
+        why = refusal.reason if isinstance(refusal, AuthenticationFailed) else str(refusal)
+        logger.info("%s refused: %s (%s)", self.link.info.peer, why[:MAX_TEXT], refusal.uri)
+        self._abort(refusal.uri, str(refusal))
+
+    def _welcome(self, attempt: Attempt, realm: Realm, identity: Identity) -> None:
         from rocade.serve.gateway import ConnectedSession
 
+        hello = attempt.hello
         session = ConnectedSession(
-            self._gateway.new_session_id(),
+            attempt.session,
             realm.name,
             realm.roles[identity.authrole],
             self.link.wire.serializer,
@@ -190,6 +249,7 @@ class Connection:
             authrole=identity.authrole,
             authmethod=identity.authmethod,
             authprovider=identity.authprovider,
+            authextra=identity.authextra,
         )
         resumption = None
         if hello.details.resumable and self._gateway.resume_window > 0:
@@ -330,10 +390,19 @@ class Connection:
         logger.info("%s closed: no session within %g s", self.link.info.peer, HELLO_TIMEOUT)
         self._abort(ProtocolViolation.uri, f"no HELLO within {HELLO_TIMEOUT:g} seconds")
 
+    def _not_authenticated(self) -> None:
+        self._deadline = None
+        logger.info("%s closed: not authenticated within %g s", self.link.info.peer, AUTHENTICATION_TIMEOUT)
+        self._abort("wamp.error.authentication_failed", f"not authenticated within {AUTHENTICATION_TIMEOUT:g} seconds")
+
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+        self._attempt = self._question = None
 
 
 _WITHOUT_SESSION = frozenset((SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.CHALLENGED))

@@ -13,12 +13,28 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from rocade.errors import ConfigurationError, HandshakeRefused, PayloadNotSerializable, ProtocolViolation
+from rocade.errors import (
+    ApplicationError,
+    ConfigurationError,
+    HandshakeRefused,
+    PayloadNotSerializable,
+    ProtocolViolation,
+)
 from rocade.net.link import Link, Receiver, Wire
-from rocade.router.dealer import PendingCall
-from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, WakeAt
+from rocade.router.calls import PendingCall
+from rocade.router.effects import (
+    CancelWake,
+    Deliver,
+    Effect,
+    EndSession,
+    QueryHistory,
+    ServeWaiting,
+    StoreEvent,
+    WakeAt,
+)
+from rocade.router.history import HistoryRule, Page, Query
 from rocade.router.permissions import DENIED, Action, Decision, Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
@@ -54,11 +70,22 @@ class ConnectedSession(Session):
     resumption: Resumption | None
 
 
+class EventStore(Protocol):
+    """Keeps event history outside the routing core."""
+
+    def put(self, effect: StoreEvent) -> None:
+        """Store an event behind those that came before. Never waits."""
+
+    def find(self, query: Query, done: Callable[[Page | ApplicationError], None]) -> None:
+        """Look up events among all that came before. Never waits; `done` may be called in any thread."""
+
+
 class Gateway:
     """All realms of a process, and the machinery that moves their messages.
 
     Attributes:
         realms: realm name -> realm.
+        event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
         connections: all that are open, in a session or not.
         agent: how the router names itself to clients.
         max_outbox_bytes: bytes that may wait for one client before it is disconnected.
@@ -87,6 +114,7 @@ class Gateway:
         self.resume_window = resume_window
         self.authorizer: Authorizer = authorizer or RolePermissions()
         self.realms: dict[str, Realm] = {}
+        self.event_stores: dict[str, EventStore] = {}
         self.connections: set[Connection] = set()
         self._random = source or random.Random()
         # Publication ids are seen by everybody and drawn quickly; nobody should guess session ids from them.
@@ -100,7 +128,14 @@ class Gateway:
     # --- realms -----------------------------------------------------------------------------------
 
     def add_realm(
-        self, name: str, roles: Sequence[Role], *, strict_uris: bool = False, sequential_requests: bool = True
+        self,
+        name: str,
+        roles: Sequence[Role],
+        *,
+        strict_uris: bool = False,
+        sequential_requests: bool = True,
+        history: Sequence[HistoryRule] = (),
+        has_event_store: bool = False,
     ) -> Realm:
         """Open a realm.
 
@@ -109,6 +144,8 @@ class Gateway:
             roles: the roles that its sessions may have.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
             sequential_requests: abort sessions whose request ids do not count up by one.
+            history: which events are kept.
+            has_event_store: whether they are kept by a store that is put among `event_stores`, rather than in memory.
         Raises:
             ConfigurationError: the name cannot be used, or is taken.
         """
@@ -125,13 +162,15 @@ class Gateway:
             authorize=self._authorize_at_once,
             strict_uris=strict_uris,
             sequential_requests=sequential_requests,
+            history=history,
+            has_event_store=has_event_store,
         )
         return realm
 
-    def _authorize_at_once(self, session: Session, action: Action, uri: str) -> Decision:
+    def _authorize_at_once(self, session: Session, action: Action, uri: str, match: Match = Match.EXACT) -> Decision:
         """The authorizer's answer about what a request implies. A failure means no, and so does having to wait."""
         try:
-            decision = self.authorizer.authorize(session, action, uri, Match.EXACT)
+            decision = self.authorizer.authorize(session, action, uri, match)
         except Exception:
             logger.exception("the authorizer failed on what a meta procedure implies; refused")
             return DENIED
@@ -217,18 +256,25 @@ class Gateway:
 
         Args:
             realm: whose effects they are.
-            effects: used up by this.
+            effects: used up by this. What follows from them is added while they are carried out: calls into the
+                core from within each other could become too many.
         """
         for effect in effects:
             if type(effect) is not Deliver:
                 if type(effect) is EndSession:
                     self.dismiss(effect.session, effect.reason, effect.message)  # type: ignore[arg-type]
+                elif type(effect) is ServeWaiting:
+                    effects.extend(realm.serve_waiting(effect.registration))
+                elif type(effect) is StoreEvent:
+                    self.event_stores[realm.name].put(effect)
+                elif type(effect) is QueryHistory:
+                    self._query(realm, effect)
                 else:
                     self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue
             receivers: Any = effect.receivers
             if len(receivers) != 1:
-                self._deliver_to_many(realm, effect, receivers)
+                self._deliver_to_many(realm, effects, effect, receivers)
                 continue
             for receiver in receivers:
                 outbox = receiver.outbox
@@ -236,14 +282,16 @@ class Gateway:
                 try:
                     frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
                 except PayloadNotSerializable as error:
-                    self._undeliverable(realm, effect, receiver, error.uri, str(error))
+                    effects.extend(_undeliverable(realm, effect, receiver, error.uri, str(error)))
                     continue
                 if len(frame) > outbox.max_send_bytes:
-                    self._too_large(realm, effect, receiver, len(frame))
+                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
                 else:
                     outbox.put(frame)
 
-    def _deliver_to_many(self, realm: Realm, effect: Deliver, receivers: Iterable[ConnectedSession]) -> None:
+    def _deliver_to_many(
+        self, realm: Realm, effects: list[Effect], effect: Deliver, receivers: Iterable[ConnectedSession]
+    ) -> None:
         """The same message to many: encoded and framed once for each kind of link among them."""
         # wire -> framed message, or why there is none
         frames: dict[Wire, bytes | PayloadNotSerializable] = {}
@@ -258,19 +306,11 @@ class Gateway:
                     frame = error
                 frames[wire] = frame
             if isinstance(frame, PayloadNotSerializable):
-                self._undeliverable(realm, effect, receiver, frame.uri, str(frame))
+                effects.extend(_undeliverable(realm, effect, receiver, frame.uri, str(frame)))
             elif len(frame) > outbox.max_send_bytes:
-                self._too_large(realm, effect, receiver, len(frame))
+                effects.extend(_too_large(realm, effect, receiver, len(frame)))
             else:
                 outbox.put(frame)
-
-    def _too_large(self, realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> None:
-        text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
-        self._undeliverable(realm, effect, receiver, "wamp.error.payload_size_exceeded", text)
-
-    def _undeliverable(self, realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> None:
-        logger.debug("%s for session %d dropped: %s", type(effect.message).__name__, receiver.id, text)
-        self.carry_out(realm, realm.undeliverable(receiver, effect.message, uri, text))
 
     def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
         pending = effect.pending
@@ -286,6 +326,20 @@ class Gateway:
             self.carry_out(realm, realm.wake(pending, loop.time()))
 
         self._timers[pending] = loop.call_at(effect.when, wake)
+
+    def _query(self, realm: Realm, effect: QueryHistory) -> None:
+        loop = asyncio.get_running_loop()
+
+        def answer(found: Page | ApplicationError) -> None:
+            self.carry_out(realm, realm.history_found(effect, found))
+
+        def done(found: Page | ApplicationError) -> None:
+            try:
+                loop.call_soon_threadsafe(answer, found)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
+
+        self.event_stores[realm.name].find(effect.query, done)
 
     # --- output -----------------------------------------------------------------------------------
 
@@ -329,3 +383,13 @@ class Gateway:
                 pass
         for connection in list(self.connections):
             connection.close()
+
+
+def _too_large(realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> list[Effect]:
+    text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
+    return _undeliverable(realm, effect, receiver, "wamp.error.payload_size_exceeded", text)
+
+
+def _undeliverable(realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> list[Effect]:
+    logger.debug("%s for session %d dropped: %s", type(effect.message).__name__, receiver.id, text)
+    return realm.undeliverable(receiver, effect.message, uri, text)

@@ -158,9 +158,11 @@ def _encode_other(encoder: cbor2.CBOREncoder, value: Any) -> None:
     encoder.encode(plain_value(value, _as_it_is))
 
 
-# Without it, a memoryview becomes a list of integers.
 _ENCODERS: dict[type, Callable[[Any, Any], None]] = {
-    memoryview: lambda encoder, value: encoder.encode_bytes(bytes(value))
+    # Without it, a memoryview becomes a list of integers.
+    memoryview: lambda encoder, value: encoder.encode_bytes(bytes(value)),
+    # A payload that is CBOR already stands in the midst of other data as it is, as msgspec has it for its formats.
+    Raw: lambda encoder, value: encoder.write(bytes(value)),
 }
 
 

@@ -97,6 +97,10 @@ class Serializer(ABC):
             PayloadNotSerializable: the value has no form in this serializer.
         """
 
+    def splice(self, values: list[Any]) -> Raw:
+        """Raw payload bytes of plain data in which raw payloads of this serializer may stand anywhere."""
+        return Raw(self.encode_array(tuple(values)))
+
     def encode(self, message: Message, origin: Serializer | None = None) -> bytes:
         """Bytes of a message.
 
@@ -280,6 +284,9 @@ class _Cbor(Serializer):
         from rocade.wamp import cbor
 
         return Raw(cbor.dump(value))
+
+    def splice(self, values: list[Any]) -> Raw:
+        return self.dump(values)
 
 
 def _plain(error: BaseException) -> str:

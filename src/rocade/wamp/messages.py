@@ -42,6 +42,8 @@ else:
 class Match(StrEnum):
     """How the URI of a subscription or registration is compared (pattern-based subscription/registration)."""
 
+    __hash__ = str.__hash__  # that of Enum is not in C, and decisions are looked up by it for every request
+
     EXACT = "exact"
     PREFIX = "prefix"
     WILDCARD = "wildcard"

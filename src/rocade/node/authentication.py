@@ -1,0 +1,162 @@
+"""How clients of a transport may log in, in the configuration file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta, field
+
+from rocade.node.section import Section, Text, not_yet
+
+__all__ = [
+    "AnonymousAuth",
+    "Auth",
+    "DynamicAuth",
+    "FunctionAuth",
+    "TicketAuth",
+    "TicketPrincipal",
+    "WampCraAuth",
+    "WampCraUser",
+]
+
+Secret = Annotated[str, Meta(min_length=1, extra={"secret": True})]
+"""Text that nothing may repeat."""
+
+RoleName = Annotated[str, Meta(min_length=1, description="The role of this client. Left out: `default-role`.")]
+
+DefaultRole = Annotated[
+    str,
+    Meta(min_length=1, description="The role of those for whom none is said."),
+]
+
+
+class DynamicAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="dynamic"):
+    """A procedure knows the clients: it is called with [realm, authid, details] and answers who that is."""
+
+    authenticator: Annotated[str, Meta(description="URI of the procedure.")]
+    authenticator_realm: Annotated[
+        str | None,
+        Meta(description="The realm in which it is registered. Left out: the one that the client asks for."),
+    ] = field(name="authenticator-realm", default=None)
+    authenticator_role: Annotated[
+        str | None,
+        Meta(description="Without effect: the router calls in its own name, which no permission holds up."),
+    ] = field(name="authenticator-role", default=None)
+    default_role: DefaultRole | None = field(name="default-role", default=None)
+
+
+class FunctionAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="function"):
+    """A Python function knows the clients: it is called with (realm, authid, details) and answers who that is."""
+
+    refused: ClassVar = {"expose_controller": "handing the controller to a function is not supported"}
+
+    create: Annotated[
+        Text,
+        Meta(
+            description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
+            "Both may be coroutine functions; neither may block."
+        ),
+    ]
+    config: Annotated[dict[str, Any], Meta(description="Handed over to `create`.")] = {}
+    default_role: DefaultRole | None = field(name="default-role", default=None)
+
+
+class AnonymousAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that join without saying who they are."""
+
+    refused: ClassVar = {
+        "realm": "assigning a realm to anonymous clients is not supported yet",
+        "authid": "assigning an authid to anonymous clients is not supported yet",
+    }
+
+    role: Annotated[str, Meta(min_length=1, description="The role that these clients get.")] = "anonymous"
+
+
+class Credentials(Section, kw_only=True, frozen=True):
+    """What is known of one client: shown without its secrets wherever it is shown."""
+
+    role: RoleName | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} in role {self.role!r}>"
+
+
+class TicketPrincipal(Credentials, kw_only=True, frozen=True):
+    """A client with a ticket. Either of the two must be there."""
+
+    ticket: Annotated[Secret | None, Meta(description="The ticket itself.")] = None
+    ticket_hash: Annotated[
+        Secret | None,
+        Meta(description="A hash of the ticket, from `rocade hash ticket`. Rocade's own addition."),
+    ] = field(name="ticket-hash", default=None)
+
+
+class TicketAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that show a secret."""
+
+    principals: Annotated[dict[str, TicketPrincipal], Meta(description="authid -> client.")]
+    default_role: DefaultRole | None = field(name="default-role", default=None)
+
+
+class WampCraUser(Credentials, kw_only=True, frozen=True):
+    """A client that signs challenges. Either `secret` or `derived-key` must be there."""
+
+    secret: Annotated[
+        Secret | None, Meta(description="The secret; with a `salt`, the password that the key is derived from.")
+    ] = None
+    derived_key: Annotated[
+        Secret | None,
+        Meta(
+            description="The key itself, derived with the `salt` by `rocade hash wampcra`, so that the password need "
+            "not stand here. Who has the key can log in all the same. Rocade's own addition."
+        ),
+    ] = field(name="derived-key", default=None)
+    salt: Annotated[Text | None, Meta(description="Clients derive the key from their password and this.")] = None
+    iterations: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000_000)] | None,
+        Meta(description="Rounds of deriving. Left out: 1000."),
+    ] = None
+    keylen: Annotated[
+        Annotated[int, Meta(ge=16, le=64)] | None, Meta(description="Bytes of the key. Left out: 32.")
+    ] = None
+
+
+class WampCraAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that sign a challenge with a secret."""
+
+    users: Annotated[dict[str, WampCraUser] | None, Meta(description="authid -> client.")] = None
+    principals: Annotated[
+        dict[str, WampCraUser] | None, Meta(description="Another name of `users`, as with the other methods.")
+    ] = None
+    default_role: DefaultRole | None = field(name="default-role", default=None)
+
+
+class Auth(Section, kw_only=True, frozen=True):
+    """How clients of a transport may authenticate: method -> its settings."""
+
+    refused: ClassVar = not_yet(
+        "logins",
+        "scram",
+        "cryptosign",
+        "tls",
+        "cookie",
+        "anonymous-proxy",
+        "cryptosign-proxy",
+    )
+
+    anonymous: Annotated[
+        AnonymousAuth | DynamicAuth | FunctionAuth | None, Meta(description="Clients without credentials.")
+    ] = None
+    ticket: Annotated[TicketAuth | DynamicAuth | FunctionAuth | None, Meta(description="A secret that is shown.")] = (
+        None
+    )
+    wampcra: Annotated[
+        WampCraAuth | DynamicAuth | FunctionAuth | None,
+        Meta(description="A challenge that is signed with a secret that both know."),
+    ] = None
+
+    @property
+    def methods(self) -> dict[str, Any]:
+        """Method -> its settings, of those that are there."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {name: settings for name, settings in found.items() if settings is not None}

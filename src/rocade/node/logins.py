@@ -1,0 +1,247 @@
+"""Authenticators as the configuration describes them, and what such a description must fulfil beyond its types."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import importlib
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from rocade.errors import ConfigurationError
+from rocade.node.authentication import (
+    AnonymousAuth,
+    Auth,
+    Credentials,
+    DynamicAuth,
+    FunctionAuth,
+    TicketAuth,
+    TicketPrincipal,
+    WampCraAuth,
+    WampCraUser,
+)
+from rocade.node.configuration_file import joined
+from rocade.serve.authentication import Anonymous, Authenticator
+from rocade.serve.authentication.asked import Ask, Asked, AskedAtOnce, AskedTicket, Asking, function, procedure
+from rocade.serve.authentication.hashes import is_hash
+from rocade.serve.authentication.principals import Decoys, Known, Principal
+from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
+from rocade.serve.authentication.wampcra import WampCra, WampCraProof, disguised_wampcra, told_wampcra, wampcra_proof
+from rocade.serve.internal import InternalCalls
+from rocade.wamp.uris import is_uri
+
+__all__ = ["authenticators", "check_logins"]
+
+T = TypeVar("T")
+
+
+# What is checked
+
+
+def check_logins(auth: Auth, path: str, realms: Mapping[str, Collection[str]]) -> None:
+    """Refuse logins that cannot work.
+
+    Args:
+        auth: how clients may log in.
+        path: where that stands.
+        realms: realm -> names of its roles.
+    Raises:
+        ConfigurationError: the first rule that is broken.
+    """
+    if not auth.methods:
+        raise ConfigurationError(
+            path, "names no way to log in, so nobody could; leave 'auth' out for anonymous clients"
+        )
+    roles = {role for names in realms.values() for role in names}
+    for method, settings in auth.methods.items():
+        at = joined(path, method)
+        if isinstance(settings, DynamicAuth):
+            _check_dynamic(settings, at, realms)
+        elif isinstance(settings, FunctionAuth):
+            _named(settings.create, f"{at}.create")
+        if isinstance(settings, AnonymousAuth):
+            _check_role(settings.role, f"{at}.role", roles)
+        elif settings.default_role is not None:
+            _check_role(settings.default_role, joined(at, "default-role"), roles)
+        check = _CHECKS.get(type(settings))
+        if check is not None:
+            check(settings, at, roles)
+
+
+def _check_role(role: str, path: str, roles: Collection[str]) -> None:
+    if role not in roles:
+        known = f"defined are {', '.join(map(repr, sorted(roles)))}" if roles else "none is defined"
+        raise ConfigurationError(path, f"no realm defines the role {role!r} ({known})")
+
+
+def _check_dynamic(settings: DynamicAuth, path: str, realms: Mapping[str, Collection[str]]) -> None:
+    if not is_uri(settings.authenticator):
+        raise ConfigurationError(f"{path}.authenticator", f"{settings.authenticator!r} is no URI")
+    realm = settings.authenticator_realm
+    if realm is not None and realm not in realms:
+        raise ConfigurationError(joined(path, "authenticator-realm"), f"there is no realm {realm!r}")
+
+
+def _check_principals(
+    principals: Mapping[str, Credentials], path: str, default_role: str | None, roles: Collection[str]
+) -> None:
+    if not principals:
+        raise ConfigurationError(path, "must not be empty, or nobody could log in")
+    for authid, principal in principals.items():
+        at = joined(path, authid)
+        if not authid:
+            raise ConfigurationError(at, "an authid must not be empty")
+        if principal.role is not None:
+            _check_role(principal.role, f"{at}.role", roles)
+        elif default_role is None:
+            raise ConfigurationError(f"{at}.role", "is required, as there is no 'default-role'")
+
+
+def _check_ticket(settings: TicketAuth, path: str, roles: Collection[str]) -> None:
+    path = f"{path}.principals"
+    _check_principals(settings.principals, path, settings.default_role, roles)
+    for authid, principal in settings.principals.items():
+        at = joined(path, authid)
+        if (principal.ticket is None) == (principal.ticket_hash is None):
+            raise ConfigurationError(at, "needs either 'ticket' or 'ticket-hash'")
+        if principal.ticket_hash is not None:
+            at = joined(at, "ticket-hash")
+            try:
+                is_one = is_hash(principal.ticket_hash)
+            except ConfigurationError as error:
+                raise ConfigurationError(at, error.message) from None
+            if not is_one:
+                raise ConfigurationError(at, "is no hash as 'rocade hash ticket' makes them")
+
+
+def _check_wampcra(settings: WampCraAuth, path: str, roles: Collection[str]) -> None:
+    if (settings.users is None) == (settings.principals is None):
+        raise ConfigurationError(path, "needs 'users' (or 'principals', which is the same, but not both)")
+    path = f"{path}.users" if settings.users is not None else f"{path}.principals"
+    users = _users(settings)
+    _check_principals(users, path, settings.default_role, roles)
+    for authid, user in users.items():
+        at = joined(path, authid)
+        if (user.secret is None) == (user.derived_key is None):
+            raise ConfigurationError(at, "needs either 'secret' or 'derived-key'")
+        if user.salt is None and not (user.derived_key is user.iterations is user.keylen is None):
+            raise ConfigurationError(f"{at}.salt", "is required where a key is derived")
+        if user.derived_key is not None:
+            try:
+                base64.b64decode(user.derived_key, validate=True)
+            except binascii.Error:
+                raise ConfigurationError(joined(at, "derived-key"), "is no base64") from None
+
+
+_CHECKS: dict[type, Callable[[Any, str, Collection[str]], None]] = {
+    TicketAuth: _check_ticket,
+    WampCraAuth: _check_wampcra,
+}
+
+
+# What is built
+
+
+def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[str, Authenticator]:
+    """Authentication method -> authenticator.
+
+    Args:
+        auth: checked settings; None for anonymous clients in the role "anonymous".
+        path: where they stand.
+        calls: how authenticators of type "dynamic" are called.
+    Raises:
+        ConfigurationError: a Python function cannot be had.
+    """
+    if auth is None:
+        return {"anonymous": Anonymous("anonymous")}
+    found: dict[str, Authenticator] = {}
+    for method, settings in auth.methods.items():
+        if isinstance(settings, DynamicAuth | FunctionAuth):
+            found[method] = _ASKED[method](_asking(settings, joined(path, method), calls))
+        else:
+            found[method] = _BUILD[type(settings)](settings)
+    return found
+
+
+def _asking(settings: DynamicAuth | FunctionAuth, path: str, calls: InternalCalls) -> Asking:
+    ask: Ask
+    if isinstance(settings, DynamicAuth):
+        ask = procedure(calls, settings.authenticator, settings.authenticator_realm)
+        return Asking(ask, "dynamic", settings.authenticator, settings.default_role)
+    ask = function(_named(settings.create, f"{path}.create"), settings.config)
+    return Asking(ask, "function", settings.create, settings.default_role)
+
+
+def _named(name: str, path: str) -> Callable[..., Any]:
+    """The function of this name."""
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ConfigurationError(path, f"{name!r} names no module; write it as 'module.function'")
+    try:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(path, f"there is no Python module {error.name!r}") from None
+    except Exception as error:
+        raise ConfigurationError(path, f"the module {module!r} cannot be imported: {error!r}") from None
+    if not callable(found):
+        raise ConfigurationError(path, f"there is no function {attribute!r} in the module {module!r}")
+    return found  # type: ignore[no-any-return]
+
+
+def _known(
+    principals: Mapping[str, Credentials],
+    default_role: str | None,
+    proof: Callable[[Any], T],
+    disguise: Callable[[T, bytes], T],
+) -> Known[T]:
+    known = {
+        authid: Principal(
+            authid=authid,
+            role=principal.role or default_role or "",
+            proof=proof(principal),
+            realm=getattr(principal, "realm", None),
+        )
+        for authid, principal in principals.items()
+    }
+    # All that strangers do not know of these clients, their secrets, makes the key of what they see of others.
+    return Known(known, disguise, hashlib.sha256(msgspec.json.encode(principals)).digest())
+
+
+def _anonymous(settings: AnonymousAuth) -> Authenticator:
+    return Anonymous(settings.role)
+
+
+def _ticket(settings: TicketAuth) -> Authenticator:
+    def proof(principal: TicketPrincipal) -> TicketProof:
+        return TicketProof(principal.ticket or principal.ticket_hash or "", principal.ticket is None)
+
+    return Ticket(_known(settings.principals, settings.default_role, proof, disguised_ticket))
+
+
+def _users(settings: WampCraAuth) -> dict[str, WampCraUser]:
+    return settings.users or settings.principals or {}
+
+
+def _wampcra(settings: WampCraAuth) -> Authenticator:
+    def proof(user: WampCraUser) -> WampCraProof:
+        return wampcra_proof(user.secret, user.derived_key, user.salt, user.iterations, user.keylen)
+
+    return WampCra(_known(_users(settings), settings.default_role, proof, disguised_wampcra))
+
+
+_BUILD: dict[type, Callable[[Any], Authenticator]] = {
+    AnonymousAuth: _anonymous,
+    TicketAuth: _ticket,
+    WampCraAuth: _wampcra,
+}
+
+_ASKED: dict[str, Callable[[Asking], Authenticator]] = {
+    "anonymous": lambda asking: AskedAtOnce(asking, "anonymous"),
+    "ticket": AskedTicket,
+    "wampcra": lambda asking: WampCra(
+        Asked(asking, "wampcra", told_wampcra, Decoys(disguised_wampcra), WampCraProof(b""))
+    ),
+}
