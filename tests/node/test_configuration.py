@@ -350,7 +350,7 @@ def test_permissions_are_read_in_the_forms_of_both_versions() -> None:
         }
     )
 
-    role = configuration_from(data).router.realms[0].role("backend")
+    role = configuration_from(data).worker.realms[0].role("backend")
 
     assert role is not None
     first, second = role.permissions
@@ -361,13 +361,13 @@ def test_permissions_are_read_in_the_forms_of_both_versions() -> None:
 def test_a_role_without_permissions_may_do_nothing_unless_it_says_so() -> None:
     data = with_roles({"name": "open", "allow-by-default": True})
 
-    realm = configuration_from(data).router.realms[0]
+    realm = configuration_from(data).worker.realms[0]
 
     assert [(role.name, role.may_do_everything) for role in realm.roles] == [("anonymous", False), ("open", True)]
 
 
 def test_realm_options_have_safe_defaults() -> None:
-    options = configuration_from(minimal()).router.realms[0].options
+    options = configuration_from(minimal()).worker.realms[0].options
 
     assert (options.uri_check, options.request_ids) == ("loose", "sequential")
 
@@ -385,7 +385,7 @@ def test_a_universal_transport_has_all_its_services() -> None:
         "web": {"paths": {"info": {"type": "json", "value": None}}},
     }
 
-    transport = configuration_from(data, directory="/srv/node").router.transports[0]
+    transport = configuration_from(data, directory="/srv/node").worker.transports[0]
 
     assert isinstance(transport.endpoint, UnixEndpoint)
     assert (transport.endpoint.path, transport.endpoint.file_mode) == ("/srv/node/node.sock", 0o660)
@@ -400,7 +400,7 @@ def test_transports_of_one_protocol_serve_it_everywhere() -> None:
         {"type": "rawsocket", "endpoint": {"type": "tcp", "port": 9001}, "options": {"max_message_size": 100_000}},
     ]
 
-    websocket, rawsocket = configuration_from(data).router.transports
+    websocket, rawsocket = configuration_from(data).worker.transports
 
     assert list(websocket.services) == ["/"]
     assert websocket.rawsocket_service is None
@@ -431,7 +431,7 @@ def test_long_polling_is_a_path_service() -> None:
         }
     )
 
-    transport = configuration_from(data).router.transports[0]
+    transport = configuration_from(data).worker.transports[0]
 
     service = transport.services["/lp"]
     assert isinstance(service, LongPollService)
@@ -471,7 +471,7 @@ def test_two_endpoints_may_share_a_port_number_when_they_do_not_meet() -> None:
         {**transport, "endpoint": {"type": "tcp", "port": 8080, "interface": interface}} for interface in interfaces
     ]
 
-    transports = configuration_from(data).router.transports
+    transports = configuration_from(data).worker.transports
 
     assert [str(transport.endpoint) for transport in transports] == ["127.0.0.1:8080", "192.0.2.1:8080", "[::1]:8080"]
 
@@ -481,7 +481,7 @@ def test_files_may_come_from_a_python_package() -> None:
         paths={"/": {"type": "static", "package": "rocade", "resource": "node"}, "ws": {"type": "websocket"}}
     )
 
-    static = configuration_from(data).router.transports[0].services["/"]
+    static = configuration_from(data).worker.transports[0].services["/"]
 
     assert isinstance(static, StaticService)
     assert static.root is not None

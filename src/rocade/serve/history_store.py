@@ -321,10 +321,8 @@ class HistoryStore:
     def _answer(self, question: _Question) -> None:
         found: Page | ApplicationError
         try:
-            if self._unwritten:
-                found = _unreadable()  # it would not see what it is to see
-            else:
-                found = self._find(question.query)
+            # What is not written it would not see, although it came before.
+            found = _unreadable() if self._unwritten else self._find(question.query)
         except ApplicationError as error:
             found = error
         except Exception:
@@ -438,8 +436,9 @@ def _prepare(connection: sqlite3.Connection, path: str, realm: str) -> None:
         raise _unusable(path, "its file system does not support write-ahead logging")
     connection.execute("PRAGMA synchronous = NORMAL")
     if not _value(connection, "SELECT count(*) FROM sqlite_master"):
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA}")
         connection.execute("INSERT INTO realm VALUES (?)", (realm,))
+        connection.execute("COMMIT")
         return
     if _value(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise _unusable(path, "it is an SQLite database of something else")
