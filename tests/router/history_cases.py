@@ -237,9 +237,7 @@ def test_publications_are_bounds(keeper: Keeper, bounds: dict[str, int], expecte
     assert found(keeper, reverse=reverse, **conditions) == (result[::-1] if reverse else result)
 
 
-@pytest.mark.parametrize(
-    "name", ["from_publication", "after_publication", "before_publication", "until_publication"]
-)
+@pytest.mark.parametrize("name", ["from_publication", "after_publication", "before_publication", "until_publication"])
 def test_a_publication_that_is_not_there_is_told(keeper: Keeper, name: str) -> None:
     publications = filled(keeper, RULE.limit + 1)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
 from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
@@ -99,10 +99,17 @@ class Scene:
         return session
 
     def leave(self, session: Session) -> list[Effect]:
-        return self.realm.leave(session)
+        return self.served(self.realm.leave(session))
 
     def send(self, session: Session, message: Message, *, disclose: bool = False) -> list[Effect]:
-        return self.realm.receive(session, message, self.now, disclose)
+        return self.served(self.realm.receive(session, message, self.now, disclose))
+
+    def served(self, effects: list[Effect]) -> list[Effect]:
+        """What is left to a receiver of effects to ask for, asked for as the gateway does."""
+        for effect in effects:
+            if type(effect) is ServeWaiting:
+                effects.extend(self.realm.serve_waiting(effect.registration))
+        return [effect for effect in effects if type(effect) is not ServeWaiting]
 
     def subscribe(self, session: Session, topic: str, **options: Any) -> list[Effect]:
         return self.send(session, Subscribe(next_request(session), SubscribeOptions(**options), topic))
@@ -127,6 +134,14 @@ class Scene:
     ) -> list[Effect]:
         message = Call(next_request(session), CallOptions(**options), procedure, args)
         return self.send(session, message, disclose=disclose)
+
+    def continue_call(
+        self, session: Session, request: int, procedure: str, *, args: Raw = NO_PAYLOAD, **options: Any
+    ) -> list[Effect]:
+        """A CALL whose request id was used before, let in as admission does it."""
+        message = Call(request, CallOptions(**options), procedure, args)
+        assert not session.take_request(request, is_call=True)
+        return self.served(self.realm.continue_call(session, message))
 
     def cancel(self, session: Session, request: int, mode: CancelMode | None = None) -> list[Effect]:
         return self.send(session, Cancel(request, CancelOptions(mode=mode)))

@@ -179,7 +179,10 @@ def test_a_history_of_everything_makes_no_audience_for_meta_events() -> None:
 def test_events_are_recorded_once_for_each_history_as_in_the_specifications_example() -> None:
     log = "com.example.log"
     scene = recording(
-        HistoryRule(f"{log}.auth"), HistoryRule(f"{log}.basket"), HistoryRule(log, Match.PREFIX), HistoryRule("..", Match.WILDCARD)
+        HistoryRule(f"{log}.auth"),
+        HistoryRule(f"{log}.basket"),
+        HistoryRule(log, Match.PREFIX),
+        HistoryRule("..", Match.WILDCARD),
     )
     publisher = scene.join()
     scene.subscribe(scene.join(), f"{log}.basket")
@@ -227,9 +230,7 @@ def test_an_unacknowledged_publication_is_recorded() -> None:
     ],
     ids=str,
 )
-def test_events_that_are_restricted_by_session_ids_are_not_recorded(
-    options: dict[str, Any], is_recorded: bool
-) -> None:
+def test_events_that_are_restricted_by_session_ids_are_not_recorded(options: dict[str, Any], is_recorded: bool) -> None:
     scene = recording(HistoryRule(TOPIC))
 
     publication = publish(scene, scene.join(), **options)
@@ -505,7 +506,7 @@ def test_a_store_is_told_what_to_keep() -> None:
 
     kept = [effect for effect in effects if type(effect) is StoreEvent]
     assert [effect.rule for effect in kept] == list(rules)
-    assert {(effect.record.time, effect.record.event.args) for effect in kept} == {(NOON, Raw(b"[1]"))}
+    assert [(effect.record.time, effect.record.event.args) for effect in kept] == [(NOON, Raw(b"[1]"))] * 2
     assert type(effects[-1]) is Deliver, "PUBLISHED comes last"
 
 
@@ -530,7 +531,9 @@ def test_a_failure_of_the_store_is_an_error() -> None:
     session = reader(scene)
     question = asked(scene, session)
 
-    error = sent_one(scene.realm.history_found(question, ApplicationError("wamp.error.runtime_error", "broken")), session)
+    error = sent_one(
+        scene.realm.history_found(question, ApplicationError("wamp.error.runtime_error", "broken")), session
+    )
 
     assert (type(error), error.request_type, error.request) == (Error, 48, session.last_request)
     assert (error.error, error.args) == ("wamp.error.runtime_error", ["broken"])

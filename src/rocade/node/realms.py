@@ -6,9 +6,21 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from rocade.node.section import Identifier, Section, fixed
+from rocade.node.section import FilePath, Identifier, Section, fixed, not_yet
 
-__all__ = ["Allow", "Disclose", "Match", "Permission", "Realm", "RealmOptions", "Role"]
+__all__ = [
+    "Allow",
+    "Disclose",
+    "EventHistory",
+    "Match",
+    "MemoryStore",
+    "Permission",
+    "Realm",
+    "RealmOptions",
+    "Role",
+    "SqliteStore",
+    "Store",
+]
 
 Match = Literal["exact", "prefix", "wildcard"]
 """How a URI pattern is compared with a URI."""
@@ -147,11 +159,51 @@ class RealmOptions(Section, kw_only=True, frozen=True):
     ] = False
 
 
+HistoryLimit = Annotated[int, Meta(ge=1, le=100_000_000)]
+"""Events that are kept."""
+
+
+class EventHistory(Section, kw_only=True, frozen=True):
+    """A topic or pattern whose events are kept."""
+
+    uri: Annotated[str, Meta(description="The topic, or a pattern of topics.")]
+    match: Annotated[Match, Meta(description="How `uri` matches.")] = "exact"
+    limit: Annotated[
+        HistoryLimit | None, Meta(description="Events that are kept; the oldest go first. Default: that of the store.")
+    ] = None
+
+
+class Store(Section, kw_only=True, frozen=True, tag_field="type"):
+    """Where a realm keeps events for clients that ask for them later."""
+
+    refused: ClassVar = {"call-queue": "call queues of the store are not supported yet"}
+
+    event_history: Annotated[
+        tuple[EventHistory, ...], Meta(description="Topics and patterns whose events are kept.")
+    ] = field(name="event-history", default=())
+    limit: Annotated[HistoryLimit, Meta(description="Events that are kept where an entry does not say.")] = 100
+
+
+class MemoryStore(Store, kw_only=True, frozen=True, tag="memory"):
+    """Events in memory: at most 100000, and 64 MiB, of an entry. A restart forgets them."""
+
+
+class SqliteStore(Store, kw_only=True, frozen=True, tag="sqlite"):
+    """Events in an SQLite file, which survive restarts. Rocade's own addition."""
+
+    path: Annotated[
+        FilePath,
+        Meta(
+            description="The file, created if there is none. Relative to the configuration file. "
+            "It belongs to one realm of one node."
+        ),
+    ]
+
+
 class Realm(Section, kw_only=True, frozen=True):
     """A routing namespace, fenced off from all others."""
 
     refused: ClassVar = {
-        "store": "event history and call queues are not supported yet",
         "stats": "session statistics are not supported yet",
         "inventory": "type inventories are not supported yet",
         "rlinks": "router-to-router links are not supported yet",
@@ -161,6 +213,13 @@ class Realm(Section, kw_only=True, frozen=True):
     id: Identifier | None = None
     options: Annotated[RealmOptions, Meta(description="How the realm routes.")] = RealmOptions()
     roles: Annotated[tuple[Role, ...], Meta(description="Roles that sessions of this realm can have.")] = ()
+    store: Annotated[
+        MemoryStore | SqliteStore | None,
+        Meta(
+            description="Where events are kept. Left out: nowhere.",
+            extra={"refused": not_yet("stores", "cfxdb", "lmdb", "zlmdb")},
+        ),
+    ] = None
 
     def role(self, name: str) -> Role | None:
         """The role of that name, if this realm has it."""

@@ -12,7 +12,7 @@ from rocade.errors import ConfigurationError
 from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
 from rocade.node.logins import check_logins
-from rocade.node.realms import Permission, Realm, Role
+from rocade.node.realms import MemoryStore, Permission, Realm, Role, SqliteStore
 from rocade.node.services import ALL_SERIALIZERS, PathService, StaticService, WampService, WebSocketService
 from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker, TesteeWorker
 from rocade.node.transports import (
@@ -73,7 +73,57 @@ def _check_realms(worker: RouterWorker, path: str) -> None:
         for role_index, role in enumerate(realm.roles):
             _check_role(role, f"{path}[{index}].roles[{role_index}]")
         _check_unique((role.name for role in realm.roles), f"{path}[{index}].roles", "name", "role")
+        _check_history(realm, f"{path}[{index}].store")
     _check_unique((realm.name for realm in worker.realms), path, "name", "realm")
+    _check_stores(worker, path)
+
+
+MAX_MEMORY_LIMIT = 100_000
+"""Events of one entry of a store in memory: looking through more would hold up everybody else."""
+
+
+def _check_history(realm: Realm, path: str) -> None:
+    """Refuse what is no topic, is there twice, or is more than memory should hold."""
+    store = realm.store
+    if store is None:
+        return
+    if isinstance(store, MemoryStore) and store.limit > MAX_MEMORY_LIMIT:
+        raise ConfigurationError(f"{path}.limit", _too_many(store.limit))
+    strict = realm.options.uri_check == "strict"
+    seen: dict[tuple[str, str], int] = {}  # pattern -> index of the entry that has it
+    for index, entry in enumerate(store.event_history):
+        at = f"{path}.event-history[{index}]"
+        if not (is_uri if entry.match == "exact" else is_pattern)(entry.uri, strict=strict):
+            raise ConfigurationError(f"{at}.uri", f"{entry.uri!r} is no {_KINDS[entry.match]}")
+        if is_reserved(entry.uri):
+            raise ConfigurationError(f"{at}.uri", f"{entry.uri!r}: events of the protocol itself are not kept")
+        if (entry.uri, entry.match) in seen:
+            first = seen[entry.uri, entry.match]
+            raise ConfigurationError(f"{at}.uri", f"{entry.uri!r} is there already ({path}.event-history[{first}])")
+        seen[entry.uri, entry.match] = index
+        if isinstance(store, MemoryStore) and (entry.limit or 0) > MAX_MEMORY_LIMIT:
+            raise ConfigurationError(f"{at}.limit", _too_many(entry.limit))
+
+
+_KINDS = {"exact": "topic", "prefix": "prefix of topics", "wildcard": "pattern of topics"}
+
+
+def _too_many(limit: int | None) -> str:
+    return (
+        f"a store in memory keeps at most {MAX_MEMORY_LIMIT} events of an entry, not {limit}; one in a file keeps more"
+    )
+
+
+def _check_stores(worker: RouterWorker, path: str) -> None:
+    first: dict[Path, int] = {}  # file -> index of the realm that has it
+    for index, realm in enumerate(worker.realms):
+        if isinstance(realm.store, SqliteStore):
+            file = Path(realm.store.path).resolve()
+            if file in first:
+                raise ConfigurationError(
+                    f"{path}[{index}].store.path", f"{path}[{first[file]}] has the same file; each realm needs its own"
+                )
+            first[file] = index
 
 
 def _check_unique(names: Iterable[str], path: str, key: str, kind: str) -> None:

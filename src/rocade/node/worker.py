@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp
 
@@ -22,11 +25,15 @@ from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
 from rocade.node.certificates import server_tls
 from rocade.node.logins import authenticators
+from rocade.router.history import HistoryRule
 from rocade.router.permissions import Permission, Role
 from rocade.serve.gateway import Gateway
 from rocade.serve.internal import InternalCalls
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.wamp.messages import Match
+
+if TYPE_CHECKING:
+    from rocade.serve.history_store import HistoryStore
 
 __all__ = ["Worker"]
 
@@ -38,6 +45,9 @@ GOODBYE_SECONDS = 1.0
 
 SHUTDOWN_SECONDS = 1.5
 """How long connections then have to close."""
+
+STORE_SECONDS = 1.0
+"""How long writing the latest events may take."""
 
 logger = logging.getLogger("rocade.node")
 
@@ -64,27 +74,32 @@ class Worker:
                 [_role(role) for role in realm.roles],
                 strict_uris=realm.options.uri_check == "strict",
                 sequential_requests=realm.options.request_ids == "sequential",
+                history=_history(realm),
+                has_event_store=isinstance(realm.store, realms.SqliteStore),
             )
+        self._stores: list[HistoryStore] = []
         self._tls: list[ServerTLS | None] = []
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
 
     def bind(self) -> None:
-        """Load the certificates and take the addresses of all transports, without accepting anybody yet.
+        """Load the certificates, open the stores and take all addresses, without accepting anybody yet.
 
         Raises:
-            ConfigurationError: a certificate or an address cannot be had; the text says which and why.
+            ConfigurationError: a certificate, file or address cannot be had; the text says which and why.
         """
         endpoints = [transport.endpoint for transport in self.configuration.transports]
         self._tls = [server_tls(endpoint, self._endpoint_path(position)) for position, endpoint in enumerate(endpoints)]
         for tls in self._tls:
             if tls is not None:
                 _warn(tls)
+        self._open_stores()
         for position, endpoint in enumerate(endpoints):
             try:
                 self._sockets.append(_bind(endpoint))
             except OSError as error:
                 self.close_sockets()
+                self._close_stores()
                 message = f"cannot listen on {endpoint}: {_reason(error)}"
                 raise ConfigurationError(self._endpoint_path(position), message) from None
 
@@ -94,8 +109,29 @@ class Worker:
             listening.close()
         self._sockets.clear()
 
+    def _open_stores(self) -> None:
+        for position, realm in enumerate(self.configuration.realms):
+            if isinstance(realm.store, realms.SqliteStore):
+                from rocade.serve.history_store import HistoryStore
+
+                try:
+                    store = HistoryStore(realm.store.path, realm.name, _history(realm))
+                except ConfigurationError as error:
+                    self._close_stores()
+                    raise ConfigurationError(f"workers[0].realms[{position}].store.path", error.message) from None
+                self.gateway.event_stores[realm.name] = store
+                self._stores.append(store)
+
+    def _close_stores(self) -> None:
+        deadline = time.monotonic() + STORE_SECONDS
+        for store in self._stores:
+            store.close(max(0.0, deadline - time.monotonic()))
+        self._stores.clear()
+
     async def start(self) -> None:
         """Accept clients on all bound addresses."""
+        for store in self._stores:
+            store.start()
         for transport, tls, listening in zip(self.configuration.transports, self._tls, self._sockets, strict=True):
             listener = self._listener(transport, tls)
             await listener.start(listening)
@@ -104,6 +140,9 @@ class Worker:
     async def stop(self) -> None:
         """Say GOODBYE to all sessions, close all connections, stop listening."""
         await self.gateway.shutdown(GOODBYE_SECONDS)
+        if self._stores:
+            # No session is left that could publish. Before the rest, which may take all the time there is.
+            await asyncio.to_thread(self._close_stores)
         for listener in self._listeners:
             await listener.stop()
         self._listeners.clear()
@@ -243,6 +282,13 @@ def _head_timeout(transport: transports.Transport) -> float:
         if isinstance(service, services.WebSocketService)
     ]
     return max(timeouts, default=HEAD_SECONDS)
+
+
+def _history(realm: realms.Realm) -> list[HistoryRule]:
+    store = realm.store
+    if store is None:
+        return []
+    return [HistoryRule(entry.uri, Match(entry.match), entry.limit or store.limit) for entry in store.event_history]
 
 
 def _role(role: realms.Role) -> Role:

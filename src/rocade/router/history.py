@@ -455,7 +455,8 @@ def _milliseconds(name: str, text: str | None) -> float | None:
         since_epoch += -offset if sign == "+" else offset
     seconds = since_epoch // timedelta(seconds=1) + is_leap_second
     digits = (fraction or ".")[1:]
-    return seconds * 1000 + int(digits[:3].ljust(3, "0")) + float(f"0.{digits[3:]}")
+    # Events have whole milliseconds, so all that lies between two of them is the same.
+    return seconds * 1000 + int(digits[:3].ljust(3, "0")) + (0.5 if digits[3:].strip("0") else 0)
 
 
 def _invalid(name: str, text: str) -> ApplicationError:

@@ -29,7 +29,7 @@ def batch(messages: Sequence[bytes], *, is_binary: bool, separator: bytes = RECO
         separator: for JSON; see `separator_of`.
     """
     if not is_binary:
-        return separator.join((*messages, b""))
+        return messages[0] + separator if len(messages) == 1 else separator.join((*messages, b""))
     parts: list[bytes] = []
     for message in messages:
         parts += (len(message).to_bytes(_LENGTH_BYTES, "big"), message)
