@@ -96,7 +96,8 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
         "wamp.mine",
         "workers[0].realms[0].name: 'wamp.mine' is no realm name: 'wamp' is reserved by the protocol",
     ),
-    ((*REALM, "store"), {}, "workers[0].realms[0].store: event history and call queues are not supported yet"),
+    ((*REALM, "store"), {}, "workers[0].realms[0].store.type: is required ('memory' or 'sqlite')"),
+    ((*REALM, "stats"), {}, "workers[0].realms[0].stats: session statistics are not supported yet"),
     (
         (*REALM, "options"),
         {"uri_check": "strikt"},

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.conformance.router import Complaints, RealmUnderTest, Router, Way
@@ -121,7 +122,7 @@ def open_realm(router: Router, way: Way) -> Iterator[Callable[..., RealmUnderTes
     """Opens a realm with roles or options of its own."""
     realms: list[RealmUnderTest] = []
 
-    def open_realm(roles: Sequence[Role] | None = None, **options: bool) -> RealmUnderTest:
+    def open_realm(roles: Sequence[Role] | None = None, **options: Any) -> RealmUnderTest:
         realms.append(router.open_realm(way, roles, **options))
         return realms[-1]
 

@@ -50,11 +50,16 @@ M = TypeVar("M", bound=Message)
 
 ALL_FEATURES = {
     "call_canceling": True,
+    "call_reroute": True,
     "call_timeout": True,
+    "call_trustlevels": True,
     "caller_identification": True,
     "pattern_based_registration": True,
     "pattern_based_subscription": True,
+    "payload_passthru_mode": True,
+    "progressive_call_invocations": True,
     "progressive_call_results": True,
+    "publication_trustlevels": True,
     "publisher_exclusion": True,
     "publisher_identification": True,
     "shared_registration": True,
@@ -242,6 +247,10 @@ class Peer:
         """Send a CALL; returns its request id."""
         await self.send(Call(self.next_request(), CallOptions(**options), procedure, list(args)))
         return self.last_request
+
+    async def continue_call(self, request: int, procedure: str, *args: Any, **options: Any) -> None:
+        """Send a CALL with the request id of an earlier one."""
+        await self.send(Call(request, CallOptions(**options), procedure, list(args)))
 
     async def yield_(self, invocation: Invocation, *args: Any, **options: Any) -> None:
         """Answer an invocation."""

@@ -147,7 +147,7 @@ class Router:
                 self.gateway.changed.clear()
                 await self.gateway.changed.wait()
 
-    def open_realm(self, way: Way, roles: Sequence[Role] | None, **options: bool) -> RealmUnderTest:
+    def open_realm(self, way: Way, roles: Sequence[Role] | None, **options: Any) -> RealmUnderTest:
         """A realm of its own for one test."""
         name = f"com.example.realm{next(self._realm_numbers)}"
         if roles is None:
@@ -231,7 +231,8 @@ class RealmUnderTest:
         """Remove the realm, of which nothing may be left once its sessions are gone."""
         del self.router.gateway.realms[self.name]
         assert not self._realm.sessions
-        assert not self._realm.broker.subscriptions
+        assert all(subscription.is_permanent for subscription in self._realm.broker.subscriptions.values())
+        assert not any(subscription.subscribers for subscription in self._realm.broker.subscriptions.values())
         assert not self._realm.dealer.registrations
 
 

@@ -244,6 +244,25 @@ async def test_nobody_is_excluded_where_the_list_is_empty(realm: RealmUnderTest,
     await subscriber.expect(Event)
 
 
+@pytest.mark.parametrize("kind", ["session", "authid", "authrole"])
+async def test_a_list_may_be_long(realm: RealmUnderTest, kind: str) -> None:
+    publisher = await realm.join()
+    joe = await realm.join(authid="joe", authrole="guest")
+    sue = await realm.join(authid="sue", authrole="staff")
+    await joe.subscribe(TOPIC)
+    await sue.subscribe(TOPIC)
+    who = {"session": joe.session, "authid": "joe", "authrole": "guest"}[kind]
+    others = [2**53 - number if kind == "session" else f"somebody{number}" for number in range(99)]
+
+    await publisher.publish(TOPIC, "for joe", **{listing("eligible", kind): [*others, who]})
+    await publisher.publish(TOPIC, "not for joe", **{listing("exclude", kind): [*others, who]})
+
+    assert (await joe.expect(Event)).args == ["for joe"]
+    assert (await sue.expect(Event)).args == ["not for joe"]
+    await joe.expect_nothing()
+    await sue.expect_nothing()
+
+
 async def test_who_is_eligible_and_excluded_does_not_get_the_event(realm: RealmUnderTest) -> None:
     publisher, one, two = await realm.join(), await realm.join(authid="one"), await realm.join(authid="two")
     await one.subscribe(TOPIC)

@@ -51,7 +51,16 @@ EVERYTHING = {
 class Scene:
     """A realm, and a clock that only the test moves."""
 
-    def __init__(self, *, strict_uris: bool = False, random_below: Callable[[int], int] = lambda n: 0) -> None:
+    def __init__(
+        self, *, strict_uris: bool = False, random_below: Callable[[int], int] = lambda n: 0, serves: bool = True
+    ) -> None:
+        """
+        Args:
+            strict_uris: as for a realm.
+            random_below: as for a realm.
+            serves: whether calls that wait are served at once, as if every message could be delivered.
+        """
+        self.serves = serves
         ids = count(1000)
         self.user = Role("user")
         self.realm = Realm(
@@ -106,6 +115,8 @@ class Scene:
 
     def served(self, effects: list[Effect]) -> list[Effect]:
         """What is left to a receiver of effects to ask for, asked for as the gateway does."""
+        if not self.serves:
+            return effects
         for effect in effects:
             if type(effect) is ServeWaiting:
                 effects.extend(self.realm.serve_waiting(effect.registration))

@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from tests.router.scene import EVERYTHING, Scene, sent_one
 
 from rocade.errors import ApplicationError, ProtocolViolation
-from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
 from rocade.router.session import Session
 from rocade.wamp.ids import MAX_ID
 from rocade.wamp.messages import (
@@ -123,7 +123,7 @@ PATTERNS = [("com.a", Match.EXACT), ("com.b", Match.EXACT), ("com.", Match.PREFI
 
 
 class Sessions(RuleBasedStateMachine):
-    """Sessions of two realms that join, call, answer, cancel, time out, publish and vanish in any order.
+    """Sessions of two realms that join, call, answer, refuse, cancel, time out, publish and vanish in any order.
 
     Every effect is checked when it is carried out, and recorded as if it had reached a client.
     """
@@ -134,7 +134,7 @@ class Sessions(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.scenes = [Scene(random_below=lambda limit: limit - 1), Scene()]
+        self.scenes = [Scene(random_below=lambda limit: limit - 1, serves=False), Scene(serves=False)]
         self.scene_of: dict[Session, Scene] = {}
         self.present: set[Session] = set()
         # (caller, CALL.Request) -> number of final answers, of all calls that were made
@@ -145,6 +145,8 @@ class Sessions(RuleBasedStateMachine):
         self.latest: Counter[Session] = Counter()
         # invocations that their callees still have to answer
         self.unanswered: set[tuple[Session, int]] = set()
+        # progressive calls whose last part has not been sent -> procedure
+        self.open: dict[tuple[Session, int], str] = {}
         self.timers: dict[Any, tuple[float, Scene]] = {}
         self.now = 0.0
         # whether the next message with a payload cannot be delivered
@@ -160,22 +162,25 @@ class Sessions(RuleBasedStateMachine):
     def carry_out(self, scene: Scene, effects: list[Effect]) -> None:
         for effect in effects:
             if type(effect) is WakeAt:
-                assert effect.when >= self.now
                 assert effect.pending not in self.timers
                 self.timers[effect.pending] = effect.when, scene
             elif type(effect) is CancelWake:
                 self.timers.pop(effect.pending, None)
+            elif type(effect) is ServeWaiting:
+                effects.extend(scene.realm.serve_waiting(effect.registration))
             elif type(effect) is Deliver:
                 assert effect.receivers
                 for receiver in list(effect.receivers):
-                    self.deliver(scene, receiver, effect.message)
+                    effects.extend(self.deliver(scene, receiver, effect.message))
 
-    def deliver(self, scene: Scene, receiver: Session, message: Message) -> None:
+    def deliver(self, scene: Scene, receiver: Session, message: Message) -> list[Effect]:
         assert receiver in self.present, "nothing is delivered to a session that left"
         assert self.scene_of[receiver] is scene, "no effect goes to another realm"
         if self.is_obstructed and isinstance(message, Event | Invocation | Result):
             self.is_obstructed = False
-            self.carry_out(scene, scene.realm.undeliverable(receiver, message, "wamp.error.payload_size_exceeded", ""))
+            return scene.realm.undeliverable(receiver, message, "wamp.error.payload_size_exceeded", "")
+        if type(message) is Invocation and (receiver, message.request) in self.unanswered:
+            assert receiver.invocations[message.request].stream.has_continued, "only progressive calls have parts"
         elif type(message) is Invocation:
             self.latest[receiver] += 1
             assert message.request == self.latest[receiver], "invocation ids are sequential for each callee"
@@ -188,6 +193,7 @@ class Sessions(RuleBasedStateMachine):
             assert receiver.caller_progresses
         elif type(message) is Result or (type(message) is Error and message.request_type == 48):
             self.answers[receiver, message.request] += 1
+        return []
 
     def send(self, session: Session, method: str, *args: Any, **options: Any) -> None:
         scene = self.scene_of[session]
@@ -212,9 +218,18 @@ class Sessions(RuleBasedStateMachine):
         self.unanswered = {key for key in self.unanswered if key[0] is not session}
         self.send(session, "leave")
 
-    @rule(session=sessions, pattern=st.sampled_from(PATTERNS), invoke=st.sampled_from(Invoke), timeouts=st.booleans())
-    def register(self, session: Session, pattern: tuple[str, Match], invoke: Invoke, timeouts: bool) -> None:
-        self.send(session, "register", pattern[0], match=pattern[1], invoke=invoke, forward_timeout=timeouts)
+    @rule(
+        session=sessions,
+        pattern=st.sampled_from(PATTERNS),
+        invoke=st.sampled_from(Invoke),
+        timeouts=st.booleans(),
+        concurrency=st.sampled_from([None, 1, 2]),
+    )
+    def register(
+        self, session: Session, pattern: tuple[str, Match], invoke: Invoke, timeouts: bool, concurrency: int | None
+    ) -> None:
+        options = {"match": pattern[1], "invoke": invoke, "forward_timeout": timeouts, "concurrency": concurrency}
+        self.send(session, "register", pattern[0], **options)
 
     @rule(session=sessions, data=st.data())
     def unregister(self, session: Session, data: st.DataObject) -> None:
@@ -226,12 +241,25 @@ class Sessions(RuleBasedStateMachine):
         procedure=st.sampled_from(PROCEDURES),
         timeout=st.sampled_from([None, 0, 1000, 3000]),
         progress=st.booleans(),
+        in_parts=st.booleans(),
     )
-    def call(self, caller: Session, procedure: str, timeout: int | None, progress: bool) -> tuple[Session, int]:
+    def call(
+        self, caller: Session, procedure: str, timeout: int | None, progress: bool, in_parts: bool
+    ) -> tuple[Session, int]:
         key = caller, caller.last_request + 1
         self.made.add(key)
-        self.send(caller, "call", procedure, timeout=timeout, receive_progress=progress)
+        if in_parts and caller.caller_streams:
+            self.open[key] = procedure
+        options = {"timeout": timeout, "receive_progress": progress, "progress": key in self.open}
+        self.send(caller, "call", procedure, **options)
         return key
+
+    @rule(call=calls, is_last=st.booleans())
+    def continue_call(self, call: tuple[Session, int], is_last: bool) -> None:
+        if call[0] in self.present and call in self.open:
+            self.send(call[0], "continue_call", call[1], self.open[call], progress=not is_last)
+            if is_last:
+                del self.open[call]
 
     @rule(call=calls, mode=st.sampled_from([None, *CancelMode]))
     def cancel(self, call: tuple[Session, int], mode: CancelMode | None) -> None:
@@ -247,11 +275,14 @@ class Sessions(RuleBasedStateMachine):
         if invocation in self.unanswered:
             self.send(invocation[0], "yield_", invocation[1], progress=True)
 
-    @rule(invocation=invocations, succeeds=st.booleans())
-    def answer(self, invocation: tuple[Session, int], succeeds: bool) -> None:
+    @rule(invocation=invocations, answer=st.sampled_from(["yield", "com.example.failed", "wamp.error.unavailable"]))
+    def answer(self, invocation: tuple[Session, int], answer: str) -> None:
         if invocation in self.unanswered:
             self.unanswered.discard(invocation)
-            self.send(invocation[0], "yield_" if succeeds else "error", invocation[1])
+            if answer == "yield":
+                self.send(invocation[0], "yield_", invocation[1])
+            else:
+                self.send(invocation[0], "error", invocation[1], answer)
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.0]))
     def wait(self, seconds: float) -> None:
@@ -288,12 +319,27 @@ class Sessions(RuleBasedStateMachine):
             for request, pending in session.calls.items():
                 assert pending.caller is session
                 assert pending.request == request
-                assert pending.callee.invocations[pending.invocation] is pending
+                if pending.callee is None:
+                    assert pending in pending.registration.waiting
+                else:
+                    assert pending.callee.invocations[pending.invocation] is pending
             for request, pending in session.invocations.items():
                 assert (session, request) in self.unanswered
                 assert pending.caller is None or pending.caller.calls[pending.request] is pending
         timed = {pending for session in self.present for pending in session.calls.values() if pending.deadline}
         assert set(self.timers) == timed
+
+    @invariant()
+    def callees_have_no_more_than_they_want_and_calls_wait_only_for_those_that_are_busy(self) -> None:
+        for scene in self.scenes:
+            for registration in scene.realm.dealer.registrations.values():
+                for callee, load in registration.loads.items():
+                    mine = [it for it in callee.invocations.values() if it.registration is registration]
+                    assert len(mine) == load.busy
+                free = {callee for callee in registration.callees if registration._is_free(callee, ())}
+                for pending in registration.waiting or ():
+                    assert pending.caller.calls[pending.request] is pending
+                    assert free <= pending.kept.tried < set(registration.callees) | pending.kept.tried
 
     def teardown(self) -> None:
         for session in sorted(self.present, key=lambda session: session.id):

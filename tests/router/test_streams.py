@@ -201,8 +201,7 @@ def test_only_calls_may_repeat_an_id_and_only_if_the_feature_was_announced(scene
 def test_parts_of_a_call_are_known_after_ids_have_wrapped(scene: Scene, caller: Session, callee: Session) -> None:
     caller.last_request = MAX_ID - 1
     first(scene, caller, callee)
-    assert scene.call(caller, PROCEDURE) and caller.last_request == MAX_ID + 1
-    caller.last_request = 1
+    caller.last_request = 1  # as after 2^53
 
     assert not caller.take_request(MAX_ID, is_call=True)
 

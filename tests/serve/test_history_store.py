@@ -177,7 +177,7 @@ def test_killing_the_process_neither_damages_the_file_nor_loses_what_was_read(pa
     last = 0
     for _ in range(3):
         program = [sys.executable, "-c", WRITER, str(path), str(last)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["src", *sys.path])}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:
             assert process.stdout is not None
             seen = [int(process.stdout.readline()) for _ in range(3)]

@@ -127,7 +127,7 @@ def _check_wampcra(settings: WampCraAuth, path: str, roles: Collection[str]) -> 
         at = joined(path, authid)
         if (user.secret is None) == (user.derived_key is None):
             raise ConfigurationError(at, "needs either 'secret' or 'derived-key'")
-        if user.salt is None and not (user.derived_key is user.iterations is user.keylen is None):
+        if user.salt is None and (user.derived_key or user.iterations or user.keylen):
             raise ConfigurationError(f"{at}.salt", "is required where a key is derived")
         if user.derived_key is not None:
             try:

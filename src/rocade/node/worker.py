@@ -170,7 +170,7 @@ class Worker:
             logger.info("no certificates to reload: no transport has TLS")
 
     def describe(self) -> list[str]:
-        """What listens where and leads where, one plain line for each way in."""
+        """What listens where and leads where, one plain line for each way in; and which history is kept."""
         lines = []
         for transport, tls, listening in zip(self.configuration.transports, self._tls, self._sockets, strict=True):
             address = describe(listening)
@@ -182,6 +182,7 @@ class Worker:
                 lines.append(f"RawSocket on {_url('tcp', address, '', is_secure)} ({names})")
             if tls is not None:
                 lines.append(f"TLS on {address}: {tls.certificate}{_clients(transport.endpoint)}")
+        lines.extend(_history_line(realm) for realm in self.configuration.realms if realm.store is not None)
         return lines
 
     # --- parts ------------------------------------------------------------------------------------
@@ -289,6 +290,14 @@ def _history(realm: realms.Realm) -> list[HistoryRule]:
     if store is None:
         return []
     return [HistoryRule(entry.uri, Match(entry.match), entry.limit or store.limit) for entry in store.event_history]
+
+
+def _history_line(realm: realms.Realm) -> str:
+    store = realm.store
+    assert store is not None
+    place = f"in {store.path}" if isinstance(store, realms.SqliteStore) else "in memory"
+    uris = ", ".join(repr(entry.uri) for entry in store.event_history)
+    return f"event history of {realm.name} {place}: {uris or 'of nothing'}"
 
 
 def _role(role: realms.Role) -> Role:

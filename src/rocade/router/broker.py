@@ -118,7 +118,7 @@ class Broker:
         elif exact is not None:
             self._add_event(effects, exact, publication, publisher, message, disclose)
         if options.retain or self._keeps_history:
-            effects.extend(self._keep(publication, publisher, message, disclose))
+            effects = self._keep(effects, publication, publisher, message, disclose)
         if options.acknowledge:
             effects.append(Deliver(Published(message.request, publication), (publisher,)))
         return effects
@@ -137,25 +137,42 @@ class Broker:
         # The common case, everybody but possibly the publisher, copies no collection of subscribers.
         if publisher in subscribers or has_lists(options):
             to = receivers(subscribers, publisher, options)
+            if not to:
+                return
         else:
-            to = subscribers
-        if not to:
-            return
+            to = subscribers  # nobody, if it is a subscription for history: see _keep
         details = _event_details(subscription.match, publisher, message.topic, options, disclose)
         event = Event(subscription.id, publication, details, message.args, message.kwargs)
         effects.append(Deliver(event, to, publisher.serializer))
 
-    def _keep(self, publication: int, publisher: Session, message: Publish, disclose: bool) -> list[Effect]:
-        """Keep an event for those who come later: subscribers that want the retained one, readers of history."""
+    def _keep(
+        self, effects: list[Effect], publication: int, publisher: Session, message: Publish, disclose: bool
+    ) -> list[Effect]:
+        """Keep an event for those who come later: subscribers that want the retained one, readers of history.
+
+        Args:
+            effects: the EVENTs for those who are there now.
+            publication: its id.
+            publisher: session that sent the PUBLISH.
+            message: the PUBLISH.
+            disclose: tell who published even if the publisher did not ask for it.
+        Returns:
+            The EVENTs, without those of subscriptions that are there for their history only, and what is to be stored.
+            They are sorted out here, since a look at each on its way would cost all realms a twentieth of a publish.
+        """
         options = message.options
         rules = self.history.rules_for(message.topic) if self._keeps_history else []
-        if not (rules or options.retain):
-            return []
+        if rules:
+            effects = [effect for effect in effects if type(effect) is not Deliver or effect.receivers]
+        elif not options.retain:
+            return effects
         details = _event_details(Match.EXACT, publisher, message.topic, options, disclose)
         event = keep(publication, message, details, publisher.serializer)
         if options.retain:
             self._retention.retain(event, None if options.exclude_me is False else publisher.id)
-        return self.history.record(event, rules) if rules else []
+        if rules:
+            effects.extend(self.history.record(event, rules))
+        return effects
 
     def keep_history(self, rule: HistoryRule, *, in_memory: bool = True) -> None:
         """Keep events by a rule from now on, under a subscription that never ends.
