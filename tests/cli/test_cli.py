@@ -217,7 +217,7 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     ((*SOCKET, "serializers"), [], f"{IN_SOCKET}.serializers: must not be empty"),
     ((*SOCKET, "serializers"), ["json", "json"], f"{IN_SOCKET}.serializers[1]: 'json' is listed twice"),
-    ((*SOCKET, "auth"), {"wampcra": {}}, f"{IN_SOCKET}.auth.wampcra: 'wampcra' logins are not supported yet"),
+    ((*SOCKET, "auth"), {"cookie": {}}, f"{IN_SOCKET}.auth.cookie: 'cookie' logins are not supported yet"),
     (
         (*SOCKET, "auth"),
         {},
@@ -230,8 +230,8 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     (
         (*SOCKET, "auth"),
-        {"anonymous": {"type": "dynamic", "authenticator": "a.b"}},
-        f"{IN_SOCKET}.auth.anonymous.type: 'dynamic' authenticators are not supported yet",
+        {"anonymous": {"type": "dynamic", "authenticator": "a..b"}},
+        f"{IN_SOCKET}.auth.anonymous.authenticator: 'a..b' is no URI",
     ),
     (
         (*ROLE, "name"),

@@ -151,6 +151,14 @@ def test_a_progressive_result_that_the_caller_cannot_take_ends_the_call_and_inte
     assert scene.yield_(callee, 1, **ATTRIBUTES) == []
 
 
+def test_a_progressive_result_that_nobody_wants_ends_nothing(scene: Scene, callee: Session) -> None:
+    caller = scene.join()
+    scene.call(caller, PROCEDURE)
+
+    assert scene.yield_(callee, 1, progress=True, **ATTRIBUTES) == []
+    assert sent_one(scene.yield_(callee, 1), caller).details == ResultDetails()
+
+
 def test_an_answer_for_nobody_is_dropped_as_any(scene: Scene, caller: Session, callee: Session) -> None:
     scene.call(caller, PROCEDURE)
     scene.cancel(caller, 1, CancelMode.SKIP)

@@ -119,11 +119,14 @@ async def test_a_procedure_may_be_in_another_realm_and_send_clients_to_another()
 async def test_who_calls_it_is_no_member_of_the_realm() -> None:
     gateway = open_gateway()
     authenticator = Registered(gateway)
-    await show_ticket(Client(gateway, authenticators=ticket_by(procedure(InternalCalls(gateway), URI, None))))
+    client = Client(gateway, authenticators=ticket_by(procedure(InternalCalls(gateway), URI, None)))
+    await show_ticket(client)
 
-    authenticator.asked()
+    invocation, _ = authenticator.asked()
 
     assert list(gateway.realms["realm1"].sessions) == [authenticator.client.connection.session.id]
+    authenticator.client.yield_(invocation.request, "user")
+    await settle()
 
 
 async def test_a_role_alone_is_an_answer() -> None:

@@ -23,7 +23,7 @@ USAGE_ERROR = 2
 class _Commands(click.Group):
     """Commands by name, each in a module of its own that is imported when it is asked for."""
 
-    names = ("check", "start", "version")
+    names = ("check", "hash", "keygen", "start", "version")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
@@ -39,6 +39,14 @@ class _Commands(click.Group):
             from rocade.cli.check import check
 
             return check
+        if cmd_name == "hash":
+            from rocade.cli.hash import hash_
+
+            return hash_
+        if cmd_name == "keygen":
+            from rocade.cli.keygen import keygen
+
+            return keygen
         return version if cmd_name == "version" else None
 
 

@@ -17,7 +17,7 @@ from rocade.net.link import LinkInfo
 if TYPE_CHECKING:
     from cryptography import x509
 
-__all__ = ["PeerCertificate", "ServerCertificate", "ServerTLS", "TLSOptions", "peer_certificate"]
+__all__ = ["PeerCertificate", "ServerCertificate", "ServerTLS", "TLSOptions", "peer_certificate", "tls_unique"]
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -298,6 +298,17 @@ def peer_certificate(info: LinkInfo) -> PeerCertificate | None:
         tuple(pair for name in fields.get("subject", ()) for pair in name),
         tuple((kind, value) for kind, value in fields.get("subjectAltName", ()) if kind in _TEXTUAL_NAMES),
     )
+
+
+def tls_unique(info: LinkInfo) -> bytes | None:
+    """What both ends of a TLS connection know and nobody else (RFC 5929, section 3); None where there is no such thing.
+
+    TLS 1.3 has none; Python would give something all the same.
+    """
+    if info.tls is None or info.tls.version() != "TLSv1.2":
+        return None
+    unique: bytes | None = info.tls.get_channel_binding("tls-unique")
+    return unique
 
 
 _TEXTUAL_NAMES = {"DNS", "email", "URI", "IP Address"}

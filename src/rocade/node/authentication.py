@@ -11,6 +11,9 @@ from rocade.node.section import Section, Text, not_yet
 __all__ = [
     "AnonymousAuth",
     "Auth",
+    "Credentials",
+    "CryptosignAuth",
+    "CryptosignPrincipal",
     "DynamicAuth",
     "FunctionAuth",
     "TicketAuth",
@@ -22,12 +25,9 @@ __all__ = [
 Secret = Annotated[str, Meta(min_length=1, extra={"secret": True})]
 """Text that nothing may repeat."""
 
-RoleName = Annotated[str, Meta(min_length=1, description="The role of this client. Left out: `default-role`.")]
+RoleName = Annotated[Text | None, Meta(description="The role of this client. Left out: `default-role`.")]
 
-DefaultRole = Annotated[
-    str,
-    Meta(min_length=1, description="The role of those for whom none is said."),
-]
+DefaultRole = Annotated[Text | None, Meta(description="The role of those for whom none is said.")]
 
 
 class DynamicAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="dynamic"):
@@ -42,7 +42,7 @@ class DynamicAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="dyn
         str | None,
         Meta(description="Without effect: the router calls in its own name, which no permission holds up."),
     ] = field(name="authenticator-role", default=None)
-    default_role: DefaultRole | None = field(name="default-role", default=None)
+    default_role: DefaultRole = field(name="default-role", default=None)
 
 
 class FunctionAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="function"):
@@ -58,7 +58,7 @@ class FunctionAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="fu
         ),
     ]
     config: Annotated[dict[str, Any], Meta(description="Handed over to `create`.")] = {}
-    default_role: DefaultRole | None = field(name="default-role", default=None)
+    default_role: DefaultRole = field(name="default-role", default=None)
 
 
 class AnonymousAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
@@ -75,7 +75,7 @@ class AnonymousAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="s
 class Credentials(Section, kw_only=True, frozen=True):
     """What is known of one client: shown without its secrets wherever it is shown."""
 
-    role: RoleName | None = None
+    role: RoleName = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} in role {self.role!r}>"
@@ -95,7 +95,7 @@ class TicketAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="stat
     """Clients that show a secret."""
 
     principals: Annotated[dict[str, TicketPrincipal], Meta(description="authid -> client.")]
-    default_role: DefaultRole | None = field(name="default-role", default=None)
+    default_role: DefaultRole = field(name="default-role", default=None)
 
 
 class WampCraUser(Credentials, kw_only=True, frozen=True):
@@ -128,7 +128,29 @@ class WampCraAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="sta
     principals: Annotated[
         dict[str, WampCraUser] | None, Meta(description="Another name of `users`, as with the other methods.")
     ] = None
-    default_role: DefaultRole | None = field(name="default-role", default=None)
+    default_role: DefaultRole = field(name="default-role", default=None)
+
+
+class CryptosignPrincipal(Credentials, kw_only=True, frozen=True):
+    """A client with private keys."""
+
+    authorized_keys: Annotated[
+        tuple[str, ...],
+        Meta(min_length=1, description="Its public keys, 64 hexadecimal digits each, as `rocade keygen` shows them."),
+    ]
+    realm: Annotated[
+        Text | None,
+        Meta(description="The only realm that this client may join. Left out: any. Crossbar joins it to this one."),
+    ] = None
+
+
+class CryptosignAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that sign a challenge with a private key."""
+
+    refused: ClassVar = {"trustroots": "certificates of trust roots are not supported"}
+
+    principals: Annotated[dict[str, CryptosignPrincipal], Meta(description="authid -> client.")]
+    default_role: DefaultRole = field(name="default-role", default=None)
 
 
 class Auth(Section, kw_only=True, frozen=True):
@@ -137,7 +159,6 @@ class Auth(Section, kw_only=True, frozen=True):
     refused: ClassVar = not_yet(
         "logins",
         "scram",
-        "cryptosign",
         "tls",
         "cookie",
         "anonymous-proxy",
@@ -153,6 +174,10 @@ class Auth(Section, kw_only=True, frozen=True):
     wampcra: Annotated[
         WampCraAuth | DynamicAuth | FunctionAuth | None,
         Meta(description="A challenge that is signed with a secret that both know."),
+    ] = None
+    cryptosign: Annotated[
+        CryptosignAuth | DynamicAuth | FunctionAuth | None,
+        Meta(description="A challenge that is signed with a private key."),
     ] = None
 
     @property

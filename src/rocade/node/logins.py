@@ -16,6 +16,8 @@ from rocade.node.authentication import (
     AnonymousAuth,
     Auth,
     Credentials,
+    CryptosignAuth,
+    CryptosignPrincipal,
     DynamicAuth,
     FunctionAuth,
     TicketAuth,
@@ -26,6 +28,14 @@ from rocade.node.authentication import (
 from rocade.node.configuration_file import joined
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.authentication.asked import Ask, Asked, AskedAtOnce, AskedTicket, Asking, function, procedure
+from rocade.serve.authentication.cryptosign import (
+    Cryptosign,
+    Keys,
+    KnownKeys,
+    disguised_keys,
+    is_public_key,
+    told_keys,
+)
 from rocade.serve.authentication.hashes import is_hash
 from rocade.serve.authentication.principals import Decoys, Known, Principal
 from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
@@ -36,12 +46,14 @@ from rocade.wamp.uris import is_uri
 __all__ = ["authenticators", "check_logins"]
 
 T = TypeVar("T")
+Realms = Mapping[str, Collection[str]]
+"""Realm -> names of its roles."""
 
 
 # What is checked
 
 
-def check_logins(auth: Auth, path: str, realms: Mapping[str, Collection[str]]) -> None:
+def check_logins(auth: Auth, path: str, realms: Realms) -> None:
     """Refuse logins that cannot work.
 
     Args:
@@ -55,7 +67,6 @@ def check_logins(auth: Auth, path: str, realms: Mapping[str, Collection[str]]) -
         raise ConfigurationError(
             path, "names no way to log in, so nobody could; leave 'auth' out for anonymous clients"
         )
-    roles = {role for names in realms.values() for role in names}
     for method, settings in auth.methods.items():
         at = joined(path, method)
         if isinstance(settings, DynamicAuth):
@@ -63,21 +74,22 @@ def check_logins(auth: Auth, path: str, realms: Mapping[str, Collection[str]]) -
         elif isinstance(settings, FunctionAuth):
             _named(settings.create, f"{at}.create")
         if isinstance(settings, AnonymousAuth):
-            _check_role(settings.role, f"{at}.role", roles)
+            _check_role(settings.role, f"{at}.role", realms)
         elif settings.default_role is not None:
-            _check_role(settings.default_role, joined(at, "default-role"), roles)
+            _check_role(settings.default_role, joined(at, "default-role"), realms)
         check = _CHECKS.get(type(settings))
         if check is not None:
-            check(settings, at, roles)
+            check(settings, at, realms)
 
 
-def _check_role(role: str, path: str, roles: Collection[str]) -> None:
+def _check_role(role: str, path: str, realms: Realms) -> None:
+    roles = {name for names in realms.values() for name in names}
     if role not in roles:
         known = f"defined are {', '.join(map(repr, sorted(roles)))}" if roles else "none is defined"
         raise ConfigurationError(path, f"no realm defines the role {role!r} ({known})")
 
 
-def _check_dynamic(settings: DynamicAuth, path: str, realms: Mapping[str, Collection[str]]) -> None:
+def _check_dynamic(settings: DynamicAuth, path: str, realms: Realms) -> None:
     if not is_uri(settings.authenticator):
         raise ConfigurationError(f"{path}.authenticator", f"{settings.authenticator!r} is no URI")
     realm = settings.authenticator_realm
@@ -86,7 +98,7 @@ def _check_dynamic(settings: DynamicAuth, path: str, realms: Mapping[str, Collec
 
 
 def _check_principals(
-    principals: Mapping[str, Credentials], path: str, default_role: str | None, roles: Collection[str]
+    principals: Mapping[str, Credentials], path: str, default_role: str | None, realms: Realms
 ) -> None:
     if not principals:
         raise ConfigurationError(path, "must not be empty, or nobody could log in")
@@ -95,14 +107,14 @@ def _check_principals(
         if not authid:
             raise ConfigurationError(at, "an authid must not be empty")
         if principal.role is not None:
-            _check_role(principal.role, f"{at}.role", roles)
+            _check_role(principal.role, f"{at}.role", realms)
         elif default_role is None:
             raise ConfigurationError(f"{at}.role", "is required, as there is no 'default-role'")
 
 
-def _check_ticket(settings: TicketAuth, path: str, roles: Collection[str]) -> None:
+def _check_ticket(settings: TicketAuth, path: str, realms: Realms) -> None:
     path = f"{path}.principals"
-    _check_principals(settings.principals, path, settings.default_role, roles)
+    _check_principals(settings.principals, path, settings.default_role, realms)
     for authid, principal in settings.principals.items():
         at = joined(path, authid)
         if (principal.ticket is None) == (principal.ticket_hash is None):
@@ -117,12 +129,12 @@ def _check_ticket(settings: TicketAuth, path: str, roles: Collection[str]) -> No
                 raise ConfigurationError(at, "is no hash as 'rocade hash ticket' makes them")
 
 
-def _check_wampcra(settings: WampCraAuth, path: str, roles: Collection[str]) -> None:
+def _check_wampcra(settings: WampCraAuth, path: str, realms: Realms) -> None:
     if (settings.users is None) == (settings.principals is None):
         raise ConfigurationError(path, "needs 'users' (or 'principals', which is the same, but not both)")
     path = f"{path}.users" if settings.users is not None else f"{path}.principals"
     users = _users(settings)
-    _check_principals(users, path, settings.default_role, roles)
+    _check_principals(users, path, settings.default_role, realms)
     for authid, user in users.items():
         at = joined(path, authid)
         if (user.secret is None) == (user.derived_key is None):
@@ -136,9 +148,22 @@ def _check_wampcra(settings: WampCraAuth, path: str, roles: Collection[str]) -> 
                 raise ConfigurationError(joined(at, "derived-key"), "is no base64") from None
 
 
-_CHECKS: dict[type, Callable[[Any, str, Collection[str]], None]] = {
+def _check_cryptosign(settings: CryptosignAuth, path: str, realms: Realms) -> None:
+    path = f"{path}.principals"
+    _check_principals(settings.principals, path, settings.default_role, realms)
+    for authid, principal in settings.principals.items():
+        at = joined(path, authid)
+        for index, key in enumerate(principal.authorized_keys):
+            if not is_public_key(key):
+                raise ConfigurationError(f"{at}.authorized_keys[{index}]", "is no public key: 64 hexadecimal digits")
+        if principal.realm is not None and principal.realm not in realms:
+            raise ConfigurationError(f"{at}.realm", f"there is no realm {principal.realm!r}")
+
+
+_CHECKS: dict[type, Callable[[Any, str, Realms], None]] = {
     TicketAuth: _check_ticket,
     WampCraAuth: _check_wampcra,
+    CryptosignAuth: _check_cryptosign,
 }
 
 
@@ -197,7 +222,15 @@ def _known(
     proof: Callable[[Any], T],
     disguise: Callable[[T, bytes], T],
 ) -> Known[T]:
-    known = {
+    # All that strangers do not know of these clients, their secrets, makes the key of what they see of others.
+    key = hashlib.sha256(msgspec.json.encode(principals)).digest()
+    return Known(_principals(principals, default_role, proof), disguise, key)
+
+
+def _principals(
+    principals: Mapping[str, Credentials], default_role: str | None, proof: Callable[[Any], T]
+) -> dict[str, Principal[T]]:
+    return {
         authid: Principal(
             authid=authid,
             role=principal.role or default_role or "",
@@ -206,8 +239,6 @@ def _known(
         )
         for authid, principal in principals.items()
     }
-    # All that strangers do not know of these clients, their secrets, makes the key of what they see of others.
-    return Known(known, disguise, hashlib.sha256(msgspec.json.encode(principals)).digest())
 
 
 def _anonymous(settings: AnonymousAuth) -> Authenticator:
@@ -232,10 +263,18 @@ def _wampcra(settings: WampCraAuth) -> Authenticator:
     return WampCra(_known(_users(settings), settings.default_role, proof, disguised_wampcra))
 
 
+def _cryptosign(settings: CryptosignAuth) -> Authenticator:
+    def proof(principal: CryptosignPrincipal) -> Keys:
+        return frozenset(map(bytes.fromhex, principal.authorized_keys))
+
+    return Cryptosign(KnownKeys(_principals(settings.principals, settings.default_role, proof)))
+
+
 _BUILD: dict[type, Callable[[Any], Authenticator]] = {
     AnonymousAuth: _anonymous,
     TicketAuth: _ticket,
     WampCraAuth: _wampcra,
+    CryptosignAuth: _cryptosign,
 }
 
 _ASKED: dict[str, Callable[[Asking], Authenticator]] = {
@@ -243,5 +282,8 @@ _ASKED: dict[str, Callable[[Asking], Authenticator]] = {
     "ticket": AskedTicket,
     "wampcra": lambda asking: WampCra(
         Asked(asking, "wampcra", told_wampcra, Decoys(disguised_wampcra), WampCraProof(b""))
+    ),
+    "cryptosign": lambda asking: Cryptosign(
+        Asked(asking, "cryptosign", told_keys, Decoys(disguised_keys), frozenset[bytes]())
     ),
 }

@@ -7,33 +7,30 @@ from collections.abc import Callable
 from msgspec import Raw, structs
 
 from rocade.errors import ApplicationError, ProtocolViolation
-from rocade.router.calls import KeptCall, PendingCall, Stream
-from rocade.router.details import (
-    NO_INVOCATION_DETAILS,
-    invocation_details,
-    missing_feature,
-    result_details,
+from rocade.router.calls import KeptCall, PendingCall
+from rocade.router.details import NO_INVOCATION_DETAILS, result_details
+from rocade.router.dispatch import (
+    CALL,
+    FEATURE_NOT_SUPPORTED,
+    NO_ERROR_DETAILS,
+    UNAVAILABLE,
+    Dispatcher,
+    interrupt,
 )
-from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_registrations import registration_details
 from rocade.router.passthru import has_keywords, keywords_refused
-from rocade.router.patterns import PatternIndex
 from rocade.router.registrations import Registration
+from rocade.router.registry import Registry
 from rocade.router.session import Session
-from rocade.wamp.codec import Serializer
-from rocade.wamp.ids import RouterIds
 from rocade.wamp.messages import (
     Call,
     Cancel,
     CancelMode,
-    CancelOptions,
     Error,
-    Interrupt,
     Invocation,
-    Invoke,
     Match,
-    PassthruDetails,
     Register,
     Registered,
     Result,
@@ -43,24 +40,22 @@ from rocade.wamp.messages import (
     UnregisteredDetails,
     Yield,
 )
-from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
+from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["Dealer"]
 
-CALL = 48
 INVOCATION = 68
-
-UNAVAILABLE = "wamp.error.unavailable"
-NO_AVAILABLE_CALLEE = "wamp.error.no_available_callee"
-NOT_SUPPORTED = "wamp.error.feature_not_supported"
 
 _NO_RESULT_DETAILS = ResultDetails()
 _PROGRESS = ResultDetails(progress=True)
-_NO_ERROR_DETAILS = PassthruDetails()
 
 
 class Dealer:
-    """The remote-procedure-call half of a realm."""
+    """The remote-procedure-call half of a realm.
+
+    Attributes:
+        registrations: registration id -> registration.
+    """
 
     def __init__(
         self,
@@ -78,13 +73,11 @@ class Dealer:
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
         """
         self._random_below = random_below
-        self._wall_clock = wall_clock
+        self._dispatcher = Dispatcher(random_below)
         self._events = Lifecycle(announcer, "registration", "register", registration_details)
-        self._strict = strict_uris
-        self._ids = RouterIds()
-        self._index: PatternIndex[Registration] = PatternIndex()
-        # registration id -> registration
-        self.registrations: dict[int, Registration] = {}
+        self._registry = Registry(wall_clock, strict_uris=strict_uris)
+        self._index = self._registry.index
+        self.registrations = self._registry.by_id
 
     # --- CALL -------------------------------------------------------------------------------------
 
@@ -118,14 +111,14 @@ class Dealer:
         if not is_plain:
             caller.check_call(options)
         procedure = message.procedure
-        registration = self._index.exact.get(procedure) or self._find(procedure)
+        registration = self._index.exact.get(procedure) or self._registry.find(procedure)
         callee = registration.sole
         if callee is None:
             callee = registration.choose(self._random_below)
             is_plain = is_plain and callee is not None and not callee.callee_reroutes and not registration.loads
         if callee is None or not is_plain or not registration.is_plain or caller.role.trustlevel is not None:
             kept = KeptCall(message, caller.serializer, disclose, now)
-            return self._call(PendingCall(caller, request, registration), callee, kept)
+            return self._dispatcher.begin(PendingCall(caller, request, registration), callee, kept)
         # By far the most calls: there is nothing to decide, to tell or to keep.
         invocation = callee.next_invocation()
         caller.calls[request] = callee.invocations[invocation] = PendingCall(
@@ -138,57 +131,6 @@ class Dealer:
                 caller.serializer,
             )
         ]
-
-    def _call(self, pending: PendingCall, callee: Session | None, kept: KeptCall) -> list[Effect]:
-        """Begin a call that is no plain one.
-
-        Args:
-            pending: the call, which nobody knows yet.
-            callee: who gets it; None when all are busy.
-            kept: how it was made.
-        """
-        message, caller = kept.message, pending.caller
-        assert caller is not None
-        if message.options.ppt_scheme and has_keywords(message):
-            raise keywords_refused()
-        if callee is not None:
-            missing = missing_feature(callee, message.options)
-            if missing is not None:
-                raise ApplicationError(NOT_SUPPORTED, f"the callee does not have {missing}")
-            caller.calls[message.request] = pending
-            return self._invoke(pending, callee, kept)
-        if not self._wait(pending, kept):
-            raise ApplicationError(NO_AVAILABLE_CALLEE, f"all callees of {shown(pending.registration.uri)} are busy")
-        caller.calls[message.request] = pending
-        return self._start_timer(pending, kept) if message.options.timeout else []
-
-    def _invoke(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
-        """Hand a call to a callee that is free and has what it needs."""
-        message, registration = kept.message, pending.registration
-        if registration.loads:
-            registration.began(callee)
-        invocation = callee.next_invocation()
-        callee.invocations[invocation] = pending
-        pending.callee, pending.invocation = callee, invocation
-        details = invocation_details(pending, kept)
-        pending.progress = details.receive_progress is True
-        if message.options.progress:
-            pending.stream = Stream(message.procedure, details)
-        # What it would take to try another callee is kept only where this one may ask for it, and there is one.
-        reroutes = callee.callee_reroutes and registration.has_others(kept.tried | {callee})
-        pending.kept = kept if reroutes else None
-        effects: list[Effect] = []
-        if message.options.timeout and details.timeout is None and pending.deadline is None:
-            # First, since an INVOCATION that cannot be delivered ends the call at once, and its timer with it.
-            effects.extend(self._start_timer(pending, kept))
-        invoked = Invocation(invocation, registration.id, details, message.args, message.kwargs)
-        effects.append(Deliver(invoked, (callee,), kept.origin))
-        return effects
-
-    def _start_timer(self, pending: PendingCall, kept: KeptCall) -> list[Effect]:
-        pending.timeout = (kept.message.options.timeout or 0) / 1000
-        pending.deadline = kept.since + pending.timeout
-        return [WakeAt(pending.deadline, pending)]
 
     def continue_call(self, caller: Session, message: Call) -> list[Effect]:
         """Pass on one more CALL of a call with progressive invocations.
@@ -224,78 +166,9 @@ class Dealer:
         invoked = Invocation(pending.invocation, pending.registration.id, details, message.args, message.kwargs)
         return [Deliver(invoked, (callee,), caller.serializer)]
 
-    def _find(self, procedure: str) -> Registration:
-        if not is_uri(procedure, strict=self._strict):
-            raise ApplicationError("wamp.error.invalid_uri", f"not a valid procedure: {shown(procedure)}")
-        # A pattern may be broad enough to match the protocol's own procedures, but clients do not get those calls.
-        if self._index.has_patterns() and not is_reserved(procedure):
-            registration = self._index.best(procedure)
-            if registration is not None:
-                return registration
-        raise ApplicationError("wamp.error.no_such_procedure", f"no procedure {shown(procedure)} is registered")
-
-    # --- calls that wait for a callee -------------------------------------------------------------
-
-    def _wait(self, pending: PendingCall, kept: KeptCall, *, in_front: bool = False) -> bool:
-        """Let a call wait until a callee is free; whether it can."""
-        waiting = pending.registration.waiting
-        # What belongs to a progressive call would pile up behind it.
-        if waiting is None or kept.message.options.progress or not waiting.add(pending, kept.size, in_front=in_front):
-            return False
-        pending.callee, pending.kept = None, kept
-        return True
-
     def serve_waiting(self, registration: Registration) -> list[Effect]:
-        """Carry out a `ServeWaiting`: give a call that waits to a callee that is free.
-
-        Returns:
-            Effects for the call that has waited longest of those that a free callee has not refused yet. The rest
-            is left to another `ServeWaiting`.
-        """
-        waiting = registration.waiting or ()
-        for pending in waiting:
-            kept = pending.kept
-            assert kept is not None
-            callee = registration.choose(self._random_below, kept.tried)
-            if callee is not None:
-                return [*self._take_up(pending, callee, kept), *self._served(registration)]
-            if not kept.tried:
-                break
-        return []
-
-    def _take_up(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
-        self._withdraw(pending)
-        missing = missing_feature(callee, kept.message.options)
-        if missing is not None:
-            return self._fail(pending, NOT_SUPPORTED, f"the callee does not have {missing}")
-        return self._invoke(pending, callee, kept)
-
-    def _withdraw(self, pending: PendingCall) -> None:
-        """A call that waits does not wait any more."""
-        waiting = pending.registration.waiting
-        assert waiting is not None
-        waiting.remove(pending)
-
-    def _served(self, registration: Registration) -> list[Effect]:
-        """What to do when a callee may be free."""
-        return [ServeWaiting(registration)] if registration.waiting else []
-
-    def _freed(self, callee: Session, registration: Registration) -> list[Effect]:
-        """A callee has one invocation less."""
-        if not registration.loads:
-            return []
-        registration.ended(callee)
-        return self._served(registration)
-
-    def _stranded(self, registration: Registration) -> list[Effect]:
-        """A callee is gone: end the calls that wait, but not for any of those that are left."""
-        effects: list[Effect] = []
-        for pending in list(registration.waiting or ()):
-            assert pending.kept is not None
-            if not registration.has_others(pending.kept.tried):
-                self._withdraw(pending)
-                effects.extend(self._fail(pending, NO_AVAILABLE_CALLEE, "the last callee is gone"))
-        return effects
+        """Carry out a `ServeWaiting`."""
+        return self._dispatcher.serve_waiting(registration)
 
     # --- YIELD and ERROR of the callee ------------------------------------------------------------
 
@@ -324,7 +197,7 @@ class Dealer:
         del callee.invocations[message.request]
         caller, registration = pending.caller, pending.registration
         if caller is None:
-            return self._freed(callee, registration) if registration.loads else []
+            return self._dispatcher.freed(callee, registration) if registration.loads else []
         del caller.calls[pending.request]
         pending.caller = None
         details = result_details(message) if options.ppt_scheme else _NO_RESULT_DETAILS
@@ -333,7 +206,7 @@ class Dealer:
         if pending.deadline is not None:
             effects.append(CancelWake(pending))
         if registration.loads:
-            effects.extend(self._freed(callee, registration))
+            effects.extend(self._dispatcher.freed(callee, registration))
         return effects
 
     def _progress(self, pending: PendingCall, message: Yield, now: float) -> list[Effect]:
@@ -360,20 +233,21 @@ class Dealer:
         """
         if not callee.callee_passes_through:
             raise ProtocolViolation(f"{_name(message)} in payload passthru mode, which was not announced")
-        if pending.caller is None:
-            return None
+        is_progress = type(message) is Yield and message.options.progress is True
+        if pending.caller is None or (is_progress and not pending.progress):
+            return None  # it will be dropped
         if not pending.caller.caller_passes_through:
             # "the Dealer MUST respond to the Callee with a wamp.error.feature_not_supported error message", but
             # there is no ERROR for a YIELD in the table of messages, and clients close the session over one.
-            uri, text = NOT_SUPPORTED, "the result is in payload passthru mode"
+            uri, text = FEATURE_NOT_SUPPORTED, "the result is in payload passthru mode"
         elif has_keywords(message):
             uri, text = keywords_refused().uri, keywords_refused().arguments[0]
         else:
             return None
-        if type(message) is Yield and message.options.progress:
-            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
-        callee.invocations.pop(message.request, None)
-        return [*self._fail(pending, uri, text), *self._freed(callee, pending.registration)]
+        if is_progress:
+            return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
+        del callee.invocations[message.request]
+        return [*self._dispatcher.fail(pending, uri, text), *self._dispatcher.freed(callee, pending.registration)]
 
     def error(self, callee: Session, message: Error) -> list[Effect]:
         """Pass a failure on to the caller.
@@ -398,31 +272,15 @@ class Dealer:
         del callee.invocations[message.request]
         uri = message.error
         if uri == UNAVAILABLE and callee.callee_reroutes:
-            effects = self._reroute(pending, callee)
+            effects = self._dispatcher.reroute(pending, callee)
         elif not is_uri(uri):
             text = f"the callee failed with an invalid error URI: {shown(uri)}"
-            effects = self._fail(pending, "wamp.error.invalid_uri", text)
+            effects = self._dispatcher.fail(pending, "wamp.error.invalid_uri", text)
         else:
             error = Error(CALL, pending.request, message.details, uri, message.args, message.kwargs)
-            effects = self._end(pending, error, callee.serializer)
-        effects.extend(self._freed(callee, pending.registration))
+            effects = self._dispatcher.end(pending, error, callee.serializer)
+        effects.extend(self._dispatcher.freed(callee, pending.registration))
         return effects
-
-    def _reroute(self, pending: PendingCall, callee: Session) -> list[Effect]:
-        """Try another callee, or wait for one, in place of one that is unavailable. Each is tried once.
-
-        Spec: advanced/rpc_call_rerouting.md
-        """
-        kept, registration = pending.kept, pending.registration
-        if kept is not None and pending.caller is not None and not pending.killed:
-            kept.tried |= {callee}
-            while (other := registration.choose(self._random_below, kept.tried)) is not None:
-                if missing_feature(other, kept.message.options) is None:
-                    return self._invoke(pending, other, kept)
-                kept.tried |= {other}
-            if registration.has_others(kept.tried) and self._wait(pending, kept, in_front=True):
-                return []
-        return self._fail(pending, NO_AVAILABLE_CALLEE, f"no callee of {shown(pending.registration.uri)} is available")
 
     # --- CANCEL, timeouts -------------------------------------------------------------------------
 
@@ -449,10 +307,10 @@ class Dealer:
         callee = pending.callee
         if mode is CancelMode.KILL and callee is not None and callee.callee_cancels:
             pending.killed = True
-            return [_interrupt(callee, pending.invocation, CancelMode.KILL, "wamp.error.canceled")]
+            return [interrupt(callee, pending.invocation, CancelMode.KILL, "wamp.error.canceled")]
         skips = mode is CancelMode.SKIP and callee is not None
-        effects = [] if skips else self._interrupted(pending, "wamp.error.canceled")
-        effects.extend(self._fail(pending, "wamp.error.canceled", "the call was canceled"))
+        effects = [] if skips else self._dispatcher.interrupted(pending, "wamp.error.canceled")
+        effects.extend(self._dispatcher.fail(pending, "wamp.error.canceled", "the call was canceled"))
         return effects
 
     def wake(self, pending: PendingCall, now: float) -> list[Effect]:
@@ -464,8 +322,10 @@ class Dealer:
             return []
         if now < pending.deadline:
             return [WakeAt(pending.deadline, pending)]
-        effects = self._interrupted(pending, "wamp.error.timeout")
-        effects.extend(self._fail(pending, "wamp.error.timeout", f"no result within {pending.timeout:g} seconds"))
+        effects = self._dispatcher.interrupted(pending, "wamp.error.timeout")
+        effects.extend(
+            self._dispatcher.fail(pending, "wamp.error.timeout", f"no result within {pending.timeout:g} seconds")
+        )
         return effects
 
     def undeliverable(
@@ -487,57 +347,25 @@ class Dealer:
             if message.args == []:
                 return []  # what stands in for another message, and is as short as can be
             args = [text] if type(message.args) is Raw else []
-            shorter = Error(message.request_type, message.request, _NO_ERROR_DETAILS, uri, args)
+            shorter = Error(message.request_type, message.request, NO_ERROR_DETAILS, uri, args)
             return [Deliver(shorter, (receiver,))]
         pending = receiver.calls.get(message.request)
         if pending is not None:  # it was a progressive result: the rest of them is not wanted
-            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
-        return [Deliver(Error(CALL, message.request, _NO_ERROR_DETAILS, uri, [text]), (receiver,))]
+            return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
+        return [Deliver(Error(CALL, message.request, NO_ERROR_DETAILS, uri, [text]), (receiver,))]
 
     def _not_invoked(self, callee: Session, message: Invocation, uri: str, text: str) -> list[Effect]:
         pending = callee.invocations.get(message.request)
         if pending is not None and pending.stream is not None and pending.stream.has_continued:
             # The callee has the beginning of it.
-            return [*self._interrupted(pending, uri), *self._fail(pending, uri, text)]
+            return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
         if callee.last_invocation == message.request:
             # "IDs in the session scope MUST be incremented by 1": the callee has never seen this one.
             callee.last_invocation -= 1
         if pending is None:
             return []
         del callee.invocations[message.request]
-        return [*self._fail(pending, uri, text), *self._freed(callee, pending.registration)]
-
-    def _interrupted(self, pending: PendingCall, reason: str) -> list[Effect]:
-        """Tell the callee to stop, if it can be told, and forget the invocation; a call that waits just waits no more.
-
-        "it is not necessary for the Callee to respond with an ERROR message, when mode="killnowait", since the
-        Dealer ignores it" (advanced/rpc_call_canceling.md): nobody would take it off the list.
-        """
-        callee = pending.callee
-        if callee is None:
-            self._withdraw(pending)
-            return []
-        if not callee.callee_cancels:
-            return []
-        del callee.invocations[pending.invocation]
-        interrupt = _interrupt(callee, pending.invocation, CancelMode.KILLNOWAIT, reason)
-        return [interrupt, *self._freed(callee, pending.registration)]
-
-    def _fail(self, pending: PendingCall, uri: str, text: str) -> list[Effect]:
-        """Answer the caller, if it still waits, with an error of our own."""
-        return self._end(pending, Error(CALL, pending.request, _NO_ERROR_DETAILS, uri, [text]))
-
-    def _end(self, pending: PendingCall, answer: Error, origin: Serializer | None = None) -> list[Effect]:
-        """Give the caller, if it still waits, its final answer. A later one finds no caller and is dropped."""
-        caller = pending.caller
-        if caller is None:
-            return []
-        del caller.calls[pending.request]
-        pending.caller = None
-        effects: list[Effect] = [Deliver(answer, (caller,), origin)]
-        if pending.deadline is not None:
-            effects.append(CancelWake(pending))
-        return effects
+        return [*self._dispatcher.fail(pending, uri, text), *self._dispatcher.freed(callee, pending.registration)]
 
     # --- REGISTER, UNREGISTER ---------------------------------------------------------------------
 
@@ -552,29 +380,16 @@ class Dealer:
             session: the callee.
             message: [REGISTER, Request|id, Options|dict, Procedure|uri].
         Returns:
-            REGISTERED, then meta events.
+            REGISTERED, then meta events, then calls that have waited for a callee.
         Raises:
             ApplicationError: wamp.error.procedure_already_exists, wamp.error.invalid_uri.
 
         Spec: advanced/rpc_shared_registration.md
         """
-        procedure, options = message.procedure, message.options
-        match, invoke = options.match or Match.EXACT, options.invoke or Invoke.SINGLE
-        registration = self._index.get(procedure, match)
-        is_new = registration is None
-        if registration is None:
-            self._check(procedure, match)
-            id = self._ids.next(self.registrations)
-            registration = Registration(id, procedure, match, invoke, self._wall_clock())
-            self._index.add(procedure, match, registration)
-            self.registrations[registration.id] = registration
-        else:
-            _check_shared(registration, session, invoke)
-        registration.add(session, options)
-        session.registrations[registration.id] = registration
+        registration, is_new = self._registry.add(session, message)
         events = self._events.attached(session, registration, is_new=is_new)
         registered = Deliver(Registered(message.request, registration.id), (session,))
-        return [registered, *events, *self._served(registration)]
+        return [registered, *events, *self._dispatcher.served(registration)]
 
     def unregister(self, session: Session, message: Unregister) -> list[Effect]:
         """End one of a session's registrations. Invocations under way are still answered.
@@ -592,9 +407,9 @@ class Dealer:
             raise ApplicationError(
                 "wamp.error.no_such_registration", f"no registration {message.registration} in this session"
             )
-        was_last = self._remove(session, registration)
+        was_last = self._registry.remove(session, registration)
         events = self._events.detached(session, registration, was_last=was_last)
-        return [Deliver(Unregistered(message.request), (session,)), *self._stranded(registration), *events]
+        return [Deliver(Unregistered(message.request), (session,)), *self._dispatcher.stranded(registration), *events]
 
     def revoke(self, session: Session, registration: Registration, reason: str | None) -> list[Effect]:
         """End a session's registration without its doing. Invocations under way are still answered.
@@ -610,12 +425,12 @@ class Dealer:
         Spec: advanced/rpc_registration_revocation.md
         """
         del session.registrations[registration.id]
-        was_last = self._remove(session, registration)
+        was_last = self._registry.remove(session, registration)
         effects: list[Effect] = []
         if session.callee_takes_revocations:
             details = UnregisteredDetails(registration=registration.id, reason=reason)
             effects.append(Deliver(Unregistered(0, details), (session,)))
-        effects.extend(self._stranded(registration))
+        effects.extend(self._dispatcher.stranded(registration))
         effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
 
@@ -632,15 +447,15 @@ class Dealer:
             if pending.deadline is not None:
                 effects.append(CancelWake(pending))
             if pending.callee is not session:
-                effects.extend(self._interrupted(pending, "wamp.error.canceled"))
+                effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
         session.calls.clear()
-        ended = [(it, self._remove(session, it)) for it in session.registrations.values()]
+        ended = [(it, self._registry.remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()
         for pending in session.invocations.values():
-            effects.extend(self._fail(pending, "wamp.error.canceled", "the callee is gone"))
+            effects.extend(self._dispatcher.fail(pending, "wamp.error.canceled", "the callee is gone"))
         session.invocations.clear()
         for registration, was_last in ended:
-            effects.extend(self._stranded(registration))
+            effects.extend(self._dispatcher.stranded(registration))
             effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
 
@@ -654,24 +469,6 @@ class Dealer:
         """The registration that gets the calls of this procedure; the protocol's own go to nobody's."""
         return None if is_reserved(procedure) else self._index.best(procedure)
 
-    def _remove(self, session: Session, registration: Registration) -> bool:
-        """Take a session off a registration; whether the registration is gone with it."""
-        registration.remove(session)
-        if registration.callees:
-            return False
-        self._index.remove(registration.uri, registration.match)
-        del self.registrations[registration.id]
-        return True
-
-    def _check(self, procedure: str, match: Match) -> None:
-        valid = is_uri if match is Match.EXACT else is_pattern
-        if not valid(procedure, strict=self._strict):
-            raise ApplicationError("wamp.error.invalid_uri", f"not a valid procedure: {shown(procedure)}")
-        if is_reserved(procedure):
-            raise ApplicationError(
-                "wamp.error.invalid_uri", f"procedures below 'wamp.' are reserved: {shown(procedure)}"
-            )
-
 
 def _too_late(callee: Session, message: Yield | Error) -> list[Effect]:
     """An answer to an invocation that nobody knows: ignored when it may be one that was interrupted.
@@ -683,23 +480,6 @@ def _too_late(callee: Session, message: Yield | Error) -> list[Effect]:
     if callee.callee_cancels and message.request <= callee.last_invocation:
         return []
     raise ProtocolViolation(f"{_name(message)} for an unknown invocation {message.request}")
-
-
-def _check_shared(registration: Registration, session: Session, invoke: Invoke) -> None:
-    uri = shown(registration.uri)
-    if session in registration.callees:
-        raise ApplicationError("wamp.error.procedure_already_exists", f"this session has registered {uri} already")
-    if registration.invoke is Invoke.SINGLE or invoke is Invoke.SINGLE:
-        raise ApplicationError("wamp.error.procedure_already_exists", f"{uri} is registered already")
-    if registration.invoke is not invoke:
-        raise ApplicationError(
-            "wamp.error.procedure_already_exists",
-            f"{uri} is registered with invocation policy {registration.invoke.value!r}, not {invoke.value!r}",
-        )
-
-
-def _interrupt(callee: Session, invocation: int, mode: CancelMode, reason: str) -> Deliver:
-    return Deliver(Interrupt(invocation, CancelOptions(mode=mode, reason=reason)), (callee,))
 
 
 def _name(message: Yield | Error) -> str:

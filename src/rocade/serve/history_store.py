@@ -149,9 +149,7 @@ class HistoryStore:
         """
         self._path = path
         self._max_waiting_bytes = max_waiting_bytes
-        self._connection = _opened(path, realm)
-        with _failures_told(path):
-            self._histories = {rule: _history(self._connection, rule) for rule in rules}
+        self._connection, self._histories = _opened(path, realm, rules)
         self._queue: SimpleQueue[StoreEvent | _Question | None] = SimpleQueue()
         # Set when the thread should not linger.
         self._hurry = threading.Event()
@@ -412,8 +410,10 @@ def _unusable(path: str, text: str) -> ConfigurationError:
     return ConfigurationError("", f"{path!r} cannot hold event history: {text}")
 
 
-def _opened(path: str, realm: str) -> sqlite3.Connection:
-    """The file as a database that nobody else uses, with our tables in it."""
+def _opened(
+    path: str, realm: str, rules: Iterable[HistoryRule]
+) -> tuple[sqlite3.Connection, dict[HistoryRule, _History]]:
+    """The file as a database that nobody else uses, and where in it the events of each rule are."""
     try:
         # Its owner's alone: payloads are as confidential as the realm. SQLite gives its other files the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -423,10 +423,10 @@ def _opened(path: str, realm: str) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path, realm)
+            return connection, {rule: _history(connection, rule) for rule in rules}
         except BaseException:
             connection.close()
             raise
-    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: str, realm: str) -> None:

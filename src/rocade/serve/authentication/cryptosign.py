@@ -1,0 +1,162 @@
+"""Cryptosign: the client signs a challenge with a private key that only it has (advanced/authentication_cryptosign.md).
+
+Keys are those of Ed25519 (RFC 8032). On TLS up to 1.2 the signature can be bound to the connection, so that nobody in
+between can pass it on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rocade.errors import AuthenticationFailed, HandshakeRefused
+from rocade.net.link import LinkInfo
+from rocade.net.tls import tls_unique
+from rocade.serve.authentication.attempt import Attempt, Identity, Question
+from rocade.serve.authentication.principals import Decoys, Principal, Principals, let_in
+from rocade.wamp.messages import Authenticate
+from rocade.wamp.uris import shown
+
+__all__ = ["Cryptosign", "Keys", "KnownKeys", "disguised_keys", "is_public_key", "signed_message", "told_keys"]
+
+METHOD = "cryptosign"
+
+Keys = frozenset[bytes]
+"""Public keys of one client, 32 bytes each."""
+
+
+def is_public_key(text: Any) -> bool:
+    """Whether this is a public key as people write it: 64 hexadecimal digits."""
+    return isinstance(text, str) and len(text) == 64 and all(digit in "0123456789abcdefABCDEF" for digit in text)
+
+
+def disguised_keys(keys: Keys, seed: bytes) -> Keys:
+    """The keys of a decoy (see `Decoys`): none. Nobody gets to see them."""
+    return frozenset()
+
+
+def told_keys(answer: dict[str, Any]) -> Keys:
+    """The keys in an authenticator's answer.
+
+    Raises:
+        ValueError: it has none.
+    """
+    keys = answer.get("authorized_keys", [answer.get("pubkey")])
+    if not isinstance(keys, list) or not keys or not all(map(is_public_key, keys)):
+        raise ValueError("without a 'pubkey' of 64 hexadecimal digits")
+    return frozenset(map(bytes.fromhex, keys))
+
+
+class KnownKeys:
+    """Those that the configuration names, found by their names or by their keys."""
+
+    def __init__(self, principals: Mapping[str, Principal[Keys]]) -> None:
+        """
+        Args:
+            principals: authid -> principal, at least one.
+        """
+        self._principals = dict(principals)
+        self._decoys = Decoys(disguised_keys)
+
+    async def find(self, attempt: Attempt) -> Principal[Keys]:
+        """See `Principals`. A client that does not say who it is, is who alone has its key."""
+        authid = attempt.hello.details.authid
+        if authid is None:
+            key = _public_key(attempt)
+            found = [principal for principal in self._principals.values() if key in principal.proof]
+            if len(found) == 1:
+                return found[0]
+        elif authid in self._principals:
+            return self._principals[authid]
+        return self._decoys.make(authid or "", list(self._principals.values()))
+
+
+class Cryptosign:
+    """Makes challenges and checks their signatures."""
+
+    def __init__(self, principals: Principals[Keys]) -> None:
+        """
+        Args:
+            principals: whom it knows; asked about clients that do not say who they are, too.
+        """
+        self._principals = principals
+
+    async def begin(self, attempt: Attempt) -> Question | None:
+        """Challenge a client; None if it does not tell its public key."""
+        key = _public_key(attempt)
+        if key is None:
+            return None
+        binding = (attempt.hello.details.authextra or {}).get("channel_binding")
+        channel = None if binding is None else _channel_id(attempt.info, binding)
+        principal = await self._principals.find(attempt)
+        if not principal.authid:
+            # "the router SHOULD automatically chose and assign an authid (e.g. the Hex encode public key)"
+            principal = replace(principal, authid=key.hex())
+        challenge = secrets.token_bytes(32)
+        expected = signed_message(challenge, channel)
+
+        def answer(message: Authenticate) -> Identity:
+            is_signed = _is_signed(key, message.signature, expected)
+            return let_in(principal, METHOD, attempt, is_proved=is_signed and key in principal.proof)
+
+        return Question(METHOD, {"challenge": challenge.hex(), "channel_binding": binding}, answer)
+
+
+def signed_message(challenge: bytes, channel: bytes | None) -> bytes:
+    """What the client signs: the challenge, "XOR'ed bytewise with the channel ID" if there is one.
+
+    Args:
+        challenge: 32 bytes.
+        channel: 32 bytes that are known at both ends of this connection only.
+    """
+    return challenge if channel is None else bytes(a ^ b for a, b in zip(challenge, channel, strict=True))
+
+
+def _public_key(attempt: Attempt) -> bytes | None:
+    """The client's key; None if it does not tell one.
+
+    Raises:
+        AuthenticationFailed: it is none.
+    """
+    text = (attempt.hello.details.authextra or {}).get("pubkey")
+    if text is None:
+        return None
+    if not is_public_key(text):
+        raise AuthenticationFailed(f"{METHOD}: {shown(str(text))} is no public key")
+    return bytes.fromhex(text)
+
+
+def _is_signed(key: bytes, signature: str, expected: bytes) -> bool:
+    """Whether this is "the concatenation of the signature and the message signed (96 bytes)", in hexadecimal."""
+    from cryptography.exceptions import InvalidSignature  # here, because only those who use it shall pay for it
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        both = bytes.fromhex(signature)
+        Ed25519PublicKey.from_public_bytes(key).verify(both[:64], expected)
+    except (ValueError, InvalidSignature):
+        return False
+    return hmac.compare_digest(both[64:], expected)
+
+
+def _channel_id(info: LinkInfo, binding: Any) -> bytes:
+    """What both ends of this connection know, and nobody else.
+
+    Raises:
+        HandshakeRefused: there is no such thing. Going on without, which the specification allows, would take away a
+            protection that the client insists on.
+    """
+    if binding != "tls-unique":
+        text = f"there is no channel binding {shown(str(binding))} here; there is 'tls-unique', on TLS 1.2"
+        raise HandshakeRefused("wamp.error.authentication_failed", text)
+    unique = tls_unique(info)
+    if unique is None:
+        version = "without TLS" if info.tls is None else f"with {info.tls.version()}"
+        text = f"the channel binding 'tls-unique' exists on TLS 1.2 only, and this is a connection {version}"
+        raise HandshakeRefused("wamp.error.authentication_failed", text)
+    # Hashed, as the clients that exist do; it has 12 bytes by itself.
+    return hashlib.sha256(unique).digest()

@@ -1,0 +1,47 @@
+"""`rocade hash`: its output goes into a configuration file as it is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tests.node.test_logins import build, load, ticket, wampcra
+
+from rocade.cli import commands
+from rocade.serve.authentication.hashes import matches
+
+
+def hashed(*arguments: str, secret: str = "pencil\n") -> dict[str, Any]:
+    result = CliRunner().invoke(commands, ["hash", *arguments], input=secret, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "pencil" not in result.output
+    keys: dict[str, Any] = json.loads(result.output)
+    return keys
+
+
+@pytest.mark.parametrize("options", [[], ["--argon2"]])
+def test_a_ticket(options: list[str]) -> None:
+    keys = hashed("ticket", *options)
+
+    assert build(load(ticket(**keys)))
+    assert matches(keys["ticket-hash"], "pencil")
+    assert not matches(keys["ticket-hash"], "Pencil")
+
+
+def test_a_wampcra_password() -> None:
+    keys = hashed("wampcra", "--iterations", "10")
+
+    assert build(load(wampcra(**keys)))
+    assert keys["iterations"] == 10
+
+
+def test_two_hashes_are_never_the_same() -> None:
+    assert hashed("wampcra", "--iterations", "10") != hashed("wampcra", "--iterations", "10")
+
+
+def test_nothing_is_no_secret() -> None:
+    result = CliRunner().invoke(commands, ["hash", "ticket"], input="\n")
+
+    assert result.exit_code == 2
