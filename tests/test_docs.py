@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rocade.node.configuration import read_configuration
+from rocade.router.realm import ROUTER_ROLES
 
 ROOT = Path(__file__).parent.parent
 PAPERS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -94,3 +95,13 @@ def test_the_readme_starts_with_two_commands() -> None:
     commands = [line.split("#")[0].strip() for line in first.splitlines() if line.strip()]
 
     assert commands == ["scripts/demo", "scripts/test"]
+
+
+def test_every_feature_that_the_router_announces_has_a_line_in_the_table() -> None:
+    table = (ROOT / "docs" / "wamp.md").read_text(encoding="utf-8").partition("\n## ")[0]
+
+    announced = {
+        feature for role in (ROUTER_ROLES.broker, ROUTER_ROLES.dealer) if role for feature in role.features or ()
+    }
+
+    assert sorted(feature for feature in announced if f"`{feature}`" not in table) == []

@@ -392,7 +392,7 @@ def test_a_bad_file_gives_no_traceback_in_a_process_of_its_own(tmp_path: Path) -
         ),
         (["start", "--port", "http"], "rocade: Invalid value for '--port': 'http' is not a valid port number."),
         (["start", "--unix", ""], "rocade: --unix: must not be empty"),
-        (["check"], "rocade: Missing option '--config'."),
+        (["check"], "rocade: one configuration file is needed: rocade check FILE"),
         (["strat"], None),
         (["start", "--prot", "1"], None),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.node.test_logins import build, load, ticket, wampcra
+from tests.node.test_logins import build, load, scram, ticket, wampcra
 
 from rocade.cli import commands
 from rocade.serve.authentication.hashes import matches
@@ -45,3 +45,13 @@ def test_nothing_is_no_secret() -> None:
     result = CliRunner().invoke(commands, ["hash", "ticket"], input="\n")
 
     assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--memory", "64"], ["--kdf", "argon2id13", "--memory", "64"], ["--kdf", "pbkdf2", "--iterations", "10"]],
+)
+def test_a_scram_password(options: list[str]) -> None:
+    keys = hashed("scram", *options)
+
+    assert build(load(scram(**keys)))

@@ -23,6 +23,7 @@ from tests.conformance.carriers import (
 )
 from tests.conformance.peer import Peer
 from tests.conformance.waiting import TIMEOUT
+from tests.serve.provers import ONE_PER_METHOD
 
 from rocade.net.deflate import DeflateOptions
 from rocade.net.link import Link, Receiver
@@ -33,9 +34,11 @@ from rocade.net.tls import ServerTLS, TLSOptions
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.router.permissions import Permission, Role
 from rocade.router.realm import Realm
-from rocade.serve.authentication import Attempt, Identity
+from rocade.serve.authentication import Attempt, Authenticator, Identity
+from rocade.serve.authentication.asked import AskedTicket, Asking, procedure
 from rocade.serve.connection import Connection
 from rocade.serve.gateway import Gateway
+from rocade.serve.internal import InternalCalls
 from rocade.serve.web.longpoll import LongPoll, LongPollOptions
 from rocade.serve.web.site import build_site
 from rocade.wamp.codec import SERIALIZERS
@@ -111,7 +114,10 @@ class Router:
     async def start(self) -> None:
         """Listen."""
         self.gateway = WatchedGateway()
-        self.entrance: Callable[[Link], Receiver] = self.gateway.entrance({"anonymous": Believer()})
+        asking = Asking(procedure(InternalCalls(self.gateway), "com.example.authenticate", None), "dynamic", "a client")
+        authenticators: dict[str, Authenticator] = {prover.method: prover.authenticator() for prover in ONE_PER_METHOD}
+        authenticators |= {"anonymous": Believer(), "asked": AskedTicket(asking)}
+        self.entrance: Callable[[Link], Receiver] = self.gateway.entrance(authenticators)
         # Short times, since they pass: a client that vanishes is noticed, and a request that is missing is missed.
         options = LongPollOptions(session_timeout=TIMEOUT / 20, order_patience=0.1)
         websockets = {"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)}

@@ -336,8 +336,8 @@ async def test_received_in_an_ordinary_session_is_a_protocol_violation(realm: Re
 # --- who may resume, and when ----------------------------------------------------------------------
 
 
-async def expect_refusal(realm: RealmUnderTest, **details: Any) -> Abort:
-    peer = await realm.connect()
+async def expect_refusal(realm: RealmUnderTest, how: dict[str, Any] | None = None, **details: Any) -> Abort:
+    peer = await realm.connect(**(how or {}))
     await peer.send(hello(realm, **details))
     abort = await peer.expect(Abort)
     await peer.expect_end()
@@ -356,17 +356,87 @@ async def test_a_wrong_token_and_an_unknown_session_are_refused_alike(router: Ro
     assert unknown.reason == NO_SUCH_SESSION
 
 
-async def test_a_token_is_valid_once(router: Router, realm: RealmUnderTest) -> None:
+async def test_a_token_is_used_up_once_the_client_has_spoken_on_the_new_connection(
+    router: Router, realm: RealmUnderTest
+) -> None:
     peer = await open_resumable(realm)
     assert peer.welcome is not None
     token = peer.welcome.details.resume_token
     await lose(router, peer)
     again = await resume(realm, peer, received=0)
+    await again.send(Received(0))
+    await again.expect_nothing()
     await lose(router, again)
 
     abort = await expect_refusal(realm, resume_session=peer.session, resume_token=token)
 
     assert abort.reason == NO_SUCH_SESSION
+
+
+async def test_a_welcome_that_was_lost_with_its_connection_loses_nothing(router: Router, realm: RealmUnderTest) -> None:
+    publisher, peer = await realm.join(), await open_resumable(realm)
+    await peer.subscribe(TOPIC)
+    await lose(router, peer)
+    for _ in range(3):
+        await lose(router, await resume(realm, peer, received=1))  # the client has never seen the new token
+
+    again = await resume(realm, peer, received=1)
+
+    await publisher.publish(TOPIC, "still there")
+    event = await next_counted(again)
+    assert isinstance(event, Event)
+    assert event.args == ["still there"]
+    await lose(router, again)
+    await resume(realm, again, received=2)
+
+
+async def test_a_way_that_cannot_carry_what_was_kept_is_refused_and_another_one_is_not(
+    router: Router, realm: RealmUnderTest
+) -> None:
+    publisher, peer = await realm.join(), await open_resumable(realm, transport="websocket", serializer="msgpack")
+    await peer.subscribe(TOPIC)
+    await lose(router, peer)
+    await publisher.publish(TOPIC, "x" * 5000)
+    assert peer.welcome is not None
+    token = peer.welcome.details.resume_token
+
+    abort = await expect_refusal(
+        realm,
+        {"transport": "rawsocket", "max_message_bytes": 4096},
+        resume_session=peer.session,
+        resume_token=token,
+        received=1,
+    )
+
+    assert abort.reason == "wamp.error.payload_size_exceeded"
+    again = await resume(realm, peer, received=1)
+    event = await next_counted(again)
+    assert isinstance(event, Event)
+    assert event.args == ["x" * 5000]
+
+
+async def test_a_serializer_that_cannot_express_what_was_kept_is_refused_and_another_one_is_not(
+    router: Router, realm: RealmUnderTest
+) -> None:
+    peer = await open_resumable(realm, transport="websocket", serializer="cbor")
+    publisher = await realm.join(transport="websocket", serializer="cbor")
+    await peer.subscribe(TOPIC)
+    await lose(router, peer)
+    await publisher.publish(TOPIC, {(1, 2): "a list is the key"})
+    assert peer.welcome is not None
+    token = peer.welcome.details.resume_token
+
+    abort = await expect_refusal(
+        realm,
+        {"transport": "websocket", "serializer": "json"},
+        resume_session=peer.session,
+        resume_token=token,
+        received=1,
+    )
+
+    assert abort.reason == "wamp.error.invalid_argument"
+    again = await resume(realm, peer, received=1, transport="websocket", serializer="cbor")
+    assert isinstance(await next_counted(again), Event)
 
 
 async def test_a_token_is_bound_to_the_authid(router: Router, realm: RealmUnderTest) -> None:

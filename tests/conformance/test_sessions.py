@@ -263,11 +263,21 @@ async def test_request_ids_must_be_incremented_by_1(realm: RealmUnderTest, reque
 
 async def test_request_ids_may_be_anything_where_the_realm_says_so(open_realm: Any) -> None:
     realm = open_realm(sequential_requests=False)
-    peer = await realm.join()
+    peer = await realm.join(features={})
 
     for request_id in (77, 3, 2**53):
         await peer.send(Subscribe(request_id, SubscribeOptions(), "com.example.topic"))
         assert (await peer.expect(Subscribed)).request == request_id
+
+
+async def test_request_ids_count_everywhere_for_who_announces_progressive_call_invocations(open_realm: Any) -> None:
+    realm = open_realm(sequential_requests=False)
+    peer = await realm.join(features={"progressive_call_invocations": True})
+    await peer.subscribe("com.example.topic")
+
+    await peer.send(Subscribe(77, SubscribeOptions(), "com.example.topic"))
+
+    assert (await peer.expect(Abort)).reason == "wamp.error.protocol_violation"
 
 
 async def test_unknown_options_are_ignored(realm: RealmUnderTest) -> None:

@@ -70,7 +70,9 @@ class Driver:
     async def do_join(self, command: Command) -> Any:
         if command["serializer"].endswith(".batched"):
             return await self._join_under_runner(command)
-        component = Component(transports=[_transport(command)], realm=command["realm"])
+        component = Component(
+            transports=[_transport(command)], realm=command["realm"], authentication=_authentication(command)
+        )
         joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         @component.on_join
@@ -229,6 +231,29 @@ def _transport(command: Command) -> dict[str, Any]:
         "serializers": [command["serializer"]],
         "max_retries": 0,
     }
+
+
+def _authentication(command: Command) -> dict[str, Any] | None:
+    """How a user of the library logs in."""
+    login = command.get("login")
+    if login is None:
+        return None
+    authid, secret = login["authid"], login["secret"]
+    how = {
+        "ticket": {"authid": authid, "ticket": secret},
+        "wampcra": {"authid": authid, "secret": secret},
+        "cryptosign": {"authid": authid, "privkey": secret},
+        "scram": {
+            "authid": authid,
+            "password": secret,
+            "nonce": "",
+            "kdf": "",
+            "salt": "",
+            "iterations": 0,
+            "memory": 0,
+        },
+    }
+    return {login["method"]: how[login["method"]]}
 
 
 def _welcome(details: SessionDetails) -> Command:

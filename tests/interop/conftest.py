@@ -65,10 +65,11 @@ def join(router: Router, drivers: Callable[[str], Driver]) -> Iterator[Join]:
     """A function that opens a session of a client; what is still open after the test is closed."""
     sessions: list[Session] = []
 
-    def join(client: Client, realm: str = "realm1", *, at: Router = router) -> Session:
-        session = drivers(client.library).join(
-            realm, transport=client.transport, serializer=client.serializer, port=at.port
-        )
+    def join(
+        client: Client, realm: str = "realm1", *, at: Router = router, login: dict[str, str] | None = None
+    ) -> Session:
+        where = {"transport": client.transport, "serializer": client.serializer, "port": at.port}
+        session = drivers(client.library).join(realm, **where, **({"login": login} if login else {}))
         sessions.append(session)
         return session
 

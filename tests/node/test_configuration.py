@@ -366,6 +366,18 @@ def test_a_role_without_permissions_may_do_nothing_unless_it_says_so() -> None:
     assert [(role.name, role.may_do_everything) for role in realm.roles] == [("anonymous", False), ("open", True)]
 
 
+def test_a_role_may_have_a_trust_level() -> None:
+    realm = configuration_from(with_roles({"name": "partner", "trustlevel": 2})).worker.realms[0]
+
+    assert [role.trustlevel for role in realm.roles] == [None, 2]
+
+
+@pytest.mark.parametrize("level", [-1, 1.5, "high", True])
+def test_a_trust_level_is_a_whole_number_from_0(level: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"roles\[1\].trustlevel: expected a whole number"):
+        configuration_from(with_roles({"name": "partner", "trustlevel": level}))
+
+
 def test_realm_options_have_safe_defaults() -> None:
     options = configuration_from(minimal()).worker.realms[0].options
 

@@ -84,6 +84,43 @@ ACCEPTED = [
     {"wampcra": {"type": "function", "create": "tests.node.test_logins.load"}},
 ]
 
+KEY = "545efb0a2192db8d43f118e9bf9aee081466e1ef36c708b96ee6f62dddad9122"
+
+
+def cryptosign(**principal: Any) -> dict[str, Any]:
+    principal = {"role": "user", "authorized_keys": [KEY], **principal}
+    return {"cryptosign": {"type": "static", "principals": {"joe": principal}}}
+
+
+SCRAM_KEYS = {
+    "kdf": "argon2id-13",
+    "iterations": 4096,
+    "memory": 512,
+    "salt": "accaa46d5b8f8fbdd4ea0f5ce2bf2e45",
+    "stored-key": "27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b",
+    "server-key": "27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b27b6eb9b4f7b7b7b",
+}
+
+
+def scram(**principal: Any) -> dict[str, Any]:
+    return {"scram": {"type": "static", "principals": {"joe": {"role": "user", **SCRAM_KEYS, **principal}}}}
+
+
+def tls(**principal: Any) -> dict[str, Any]:
+    return {"tls": {"type": "static", "principals": {"joe": {"role": "user", **principal}}}}
+
+
+def test_scram_has_two_names() -> None:
+    assert list(build(load(scram()))) == ["scram", "wamp-scram"]
+    assert list(build(load({"scram": {"type": "dynamic", "authenticator": "a.b"}}))) == ["scram", "wamp-scram"]
+
+
+ACCEPTED += [
+    cryptosign(),
+    cryptosign(realm="realm1"),
+    {"cryptosign": {"type": "dynamic", "authenticator": "com.example.authenticate"}},
+]
+
 
 @pytest.mark.parametrize("auth", ACCEPTED, ids=lambda auth: next(iter(auth)))
 def test_what_is_accepted_becomes_an_authenticator(auth: dict[str, Any]) -> None:
@@ -173,6 +210,33 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         wampcra(secret="x", salt="s", keylen=8),
         ".wampcra.users.joe.keylen: expected a whole number from 16 to 64, got 8",
+    ),
+    (
+        cryptosign(authorized_keys=[KEY, "abc"]),
+        ".cryptosign.principals.joe.authorized_keys[1]: is no public key: 64 hexadecimal digits",
+    ),
+    (cryptosign(authorized_keys=[]), ".cryptosign.principals.joe.authorized_keys: must not be empty"),
+    (cryptosign(realm="elsewhere"), ".cryptosign.principals.joe.realm: there is no realm 'elsewhere'"),
+    (
+        {"cryptosign": {"type": "static", "trustroots": {}}},
+        ".cryptosign.trustroots: certificates of trust roots are not supported",
+    ),
+    (scram(memory=0), ".scram.principals.joe.memory: Argon2 needs at least 8 KiB"),
+    (scram(kdf="md5"), ".scram.principals.joe.kdf: expected 'argon2id-13', 'argon2id13' or 'pbkdf2', got 'md5'"),
+    (scram(salt="00"), ".scram.principals.joe.salt: must be 16 to 128 hexadecimal digits"),
+    (scram(**{"stored-key": "x" * 64}), ".scram.principals.joe.stored-key: must be 64 hexadecimal digits"),
+    (tls(), ".tls.principals.joe: needs 'certificate-sha256' or 'subject'"),
+    (
+        tls(**{"certificate-sha256": "ab:cd"}),
+        ".tls.principals.joe.certificate-sha256: is no fingerprint: 64 hexadecimal digits",
+    ),
+    (
+        tls(**{"certificate-sha1": "ab:cd"}),
+        ".tls.principals.joe.certificate-sha1: SHA-1 is no proof of anything any more; use 'certificate-sha256'",
+    ),
+    (
+        tls(subject={"commonName": "joe"}),
+        ".tls: needs an endpoint whose 'tls' has 'ca_certificates', to ask clients for theirs",
     ),
     ({"cookie": {"type": "static"}}, ".cookie: 'cookie' logins are not supported yet"),
 ]

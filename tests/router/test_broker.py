@@ -443,3 +443,26 @@ def test_the_subscriptions_of_others_survive_when_one_leaves(scene: Scene, publi
     scene.leave(leaving)
 
     assert receivers(scene.publish(publisher, "com.topic")) == [staying]
+
+
+class CountedList(list[int]):
+    """A list that knows how often it was gone through."""
+
+    passes = 0
+
+    def __iter__(self) -> Any:
+        self.passes += 1
+        return super().__iter__()
+
+
+def test_a_long_list_is_gone_through_once_however_many_subscriptions_match(
+    scene: Scene, publisher: Session, subscriber: Session
+) -> None:
+    for prefix in ("c", "co", "com", "com.", "com.t"):
+        subscribed(scene, subscriber, prefix, match=Match.PREFIX)
+    eligible = CountedList([subscriber.id, 7])
+
+    effects = scene.publish(publisher, "com.topic", eligible=eligible)
+
+    assert len(receivers(effects)) == 5
+    assert eligible.passes == 1

@@ -154,9 +154,13 @@ class Sessions(RuleBasedStateMachine):
 
     @initialize(target=sessions)
     def callees(self) -> Any:
-        callees = [self.enter(realm, features) for realm in (0, 1) for features in (None, EVERYTHING)]
-        for callee, procedure in zip(callees, ["com.a", "com.b"] * 2, strict=True):
-            self.send(callee, "register", procedure)
+        callees = []
+        for realm in (0, 1):
+            basic, one, two = (self.enter(realm, features) for features in (None, EVERYTHING, EVERYTHING))
+            self.send(basic, "register", "com.a")
+            for callee in (one, two):
+                self.send(callee, "register", "com.b", invoke=Invoke.FIRST, concurrency=1)
+            callees += [basic, one, two]
         return multiple(*callees)
 
     def carry_out(self, scene: Scene, effects: list[Effect]) -> None:
@@ -268,7 +272,9 @@ class Sessions(RuleBasedStateMachine):
 
     @rule(target=invocations)
     def look_for_work(self) -> Any:
-        return multiple(*sorted(self.unanswered, key=lambda key: (key[0].id, key[1]))[:3])
+        # Session ids are those of a realm; without the realm the order would be that of a set.
+        order = {session: position for position, session in enumerate(self.scene_of)}
+        return multiple(*sorted(self.unanswered, key=lambda key: (order[key[0]], key[1]))[:3])
 
     @rule(invocation=invocations)
     def make_progress(self, invocation: tuple[Session, int]) -> None:

@@ -100,10 +100,28 @@ def test_a_schema_that_several_define_lasts_as_long_as_one_of_them(
 def test_nobody_replaces_or_takes_back_what_another_defined(scene: Scene, definer: Session, reader: Session) -> None:
     ask(scene, definer, DEFINE, "com.add2", ADD2)
 
-    assert refusal(scene, reader, DEFINE, "com.add2", NEWS).error == "wamp.error.schema_already_exists"
+    other = {**ADD2, "title": "Subtract"}
+    assert refusal(scene, reader, DEFINE, "com.add2", other).error == "wamp.error.schema_already_exists"
     assert refusal(scene, reader, UNDEFINE, "com.add2").error == "wamp.error.no_such_schema"
     ask(scene, reader, DEFINE, "com.add2", ADD2)
-    assert refusal(scene, definer, DEFINE, "com.add2", NEWS).error == "wamp.error.schema_already_exists"
+    assert refusal(scene, definer, DEFINE, "com.add2", other).error == "wamp.error.schema_already_exists"
+
+
+def test_who_may_only_define_errors_takes_the_place_of_no_procedure(scene: Scene, definer: Session) -> None:
+    squatter = scene.join(role=Role("limited", []))
+    reader = scene.join(role=Role("reader", [Permission(uri="com.add2", call=True)]))
+    failed = {"kind": "error"}
+    ask(scene, squatter, DEFINE, "com.add2", failed)
+
+    assert answer(scene, definer, DEFINE, "com.add2", ADD2) is True
+
+    assert answer(scene, reader, "wamp.schema.describe", "com.add2") == ADD2
+    assert answer(scene, reader, "wamp.schema.describe") == {"com.add2": ADD2}
+    assert answer(scene, reader, "wamp.schema.list") == ["com.add2"]
+    assert answer(scene, reader, "wamp.reflection.error.describe", "com.add2") == failed
+    assert refusal(scene, scene.join(), UNDEFINE, "com.add2").error == "wamp.error.no_such_schema"
+    ask(scene, definer, UNDEFINE, "com.add2")
+    assert answer(scene, reader, "wamp.schema.describe", "com.add2") == failed
 
 
 @pytest.mark.parametrize("uri", ["", "com..x", "wamp.session.count"])
@@ -154,11 +172,12 @@ def test_a_session_defines_a_bounded_number_of_schemas(scene: Scene, definer: Se
 
 
 def test_the_schemas_of_a_session_have_a_bounded_size(scene: Scene, definer: Session) -> None:
-    large = {"kind": "topic", "description": "x" * 600_000}
-    ask(scene, definer, DEFINE, "com.one", large)
+    large = {"kind": "topic", "description": "x" * 120_000}
+    for number in range(8):
+        ask(scene, definer, DEFINE, f"com.number{number}", large)
 
-    assert refusal(scene, definer, DEFINE, "com.two", large).error == "wamp.error.limit_exceeded"
-    assert answer(scene, definer, DEFINE, "com.one", {**large, "title": "One"}) is False
+    assert refusal(scene, definer, DEFINE, "com.number8", large).error == "wamp.error.limit_exceeded"
+    assert answer(scene, definer, DEFINE, "com.number0", {**large, "title": "One"}) is False
 
 
 def test_reflection_offers_the_same_under_the_names_of_the_specification(

@@ -6,11 +6,15 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from rocade.serve.authentication import Authenticator
+from rocade.serve.authentication.cryptosign import Cryptosign, KnownKeys
 from rocade.serve.authentication.principals import Known, Principal
+from rocade.serve.authentication.scram import Scram, disguised_scram, scram_proof
 from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
 from rocade.serve.authentication.wampcra import WampCra, WampCraProof, disguised_wampcra, wampcra_proof
 from rocade.wamp.messages import Challenge
@@ -27,7 +31,6 @@ class Prover:
     answer: Callable[[Challenge, bool], Answer]
     """AUTHENTICATE of somebody who has the right secret, or a wrong one."""
     authextra: dict[str, Any] | None = None
-    kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.method
@@ -72,4 +75,59 @@ SALTED_WAMPCRA = Prover(
     lambda: WampCra(known(wampcra_proof("password", None, "salt123", 100, 32), disguised_wampcra)),
     _salted_wampcra,
 )
-PROVERS = [TICKET, WAMPCRA, SALTED_WAMPCRA]
+
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC_KEY = KEY.public_key().public_bytes_raw()
+
+
+def signed_by(key: Ed25519PrivateKey, challenge: Challenge, channel: bytes = bytes(32)) -> str:
+    """What cryptosign clients answer."""
+    message = bytes(a ^ b for a, b in zip(bytes.fromhex(challenge.extra["challenge"]), channel, strict=True))
+    return (key.sign(message) + message).hex()
+
+
+def _cryptosign(challenge: Challenge, is_right: bool) -> Answer:
+    assert challenge.extra["channel_binding"] is None
+    return signed_by(KEY if is_right else Ed25519PrivateKey.generate(), challenge), {}
+
+
+CRYPTOSIGN = Prover(
+    "cryptosign",
+    lambda: Cryptosign(
+        KnownKeys({name: Principal(authid=name, role="user", proof=frozenset({PUBLIC_KEY})) for name in ("joe", "ann")})
+    ),
+    _cryptosign,
+    {"pubkey": PUBLIC_KEY.hex()},
+)
+
+
+CLIENT_NONCE = "egVDf3DMJh0="
+
+
+def client_proof(salted: bytes, message: str) -> str:
+    """What SCRAM clients answer (RFC 5802, section 3)."""
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    signature = hmac.digest(hashlib.sha256(client_key).digest(), message.encode(), "sha256")
+    return base64.b64encode(bytes(a ^ b for a, b in zip(client_key, signature, strict=True))).decode()
+
+
+def _scram(challenge: Challenge, is_right: bool) -> Answer:
+    extra = challenge.extra
+    assert extra["kdf"] == "pbkdf2"
+    password = b"pencil" if is_right else b"Pencil"
+    salted = hashlib.pbkdf2_hmac("sha256", password, base64.b64decode(extra["salt"]), extra["iterations"])
+    message = (
+        f"n=joe,r={CLIENT_NONCE},r={extra['nonce']},s={extra['salt']},i={extra['iterations']},c=biws,r={extra['nonce']}"
+    )
+    return client_proof(salted, message), {"nonce": extra["nonce"], "channel_binding": None, "cbind_data": None}
+
+
+def _scrams(method: str) -> Prover:
+    proof = scram_proof("pencil", "pbkdf2", bytes(range(16)), 100, None)
+    return Prover(method, lambda: Scram(known(proof, disguised_scram), method), _scram, {"nonce": CLIENT_NONCE})
+
+
+SCRAM, WAMP_SCRAM = _scrams("scram"), _scrams("wamp-scram")
+PROVERS = [TICKET, WAMPCRA, SALTED_WAMPCRA, CRYPTOSIGN, SCRAM, WAMP_SCRAM]
+ONE_PER_METHOD = list({prover.method: prover for prover in PROVERS}.values())

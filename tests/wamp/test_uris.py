@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from rocade.wamp.uris import MAX_URI_LENGTH, is_pattern, is_reserved, is_uri, shown
+from rocade.wamp.uris import MAX_PATTERN_COMPONENTS, MAX_URI_LENGTH, is_pattern, is_reserved, is_uri, shown
 
 STRICT = ["a", "com.example.add", "com.example.v2.add_user", "0", "_", "a.b.c.d", "wamp.error.canceled"]
 LOOSE = [
@@ -70,9 +70,16 @@ def test_longest_uri_is_accepted_and_a_longer_one_refused() -> None:
     for uri in ("a" * MAX_URI_LENGTH, "a." * (MAX_URI_LENGTH // 2 - 1) + "ab", "é" * MAX_URI_LENGTH):
         assert len(uri) == MAX_URI_LENGTH
         assert is_uri(uri)
-        assert is_pattern(uri)
         assert not is_uri(uri + "a")
+    for uri in ("a" * MAX_URI_LENGTH, "." + "a" * (MAX_URI_LENGTH - 1)):
+        assert is_pattern(uri)
         assert not is_pattern(uri + "a")
+
+
+def test_a_pattern_has_no_more_components_than_an_index_should_keep_places_for() -> None:
+    for strict in (False, True):
+        assert is_pattern("." * (MAX_PATTERN_COMPONENTS - 1), strict=strict)
+        assert not is_pattern("." * MAX_PATTERN_COMPONENTS, strict=strict)
 
 
 @pytest.mark.parametrize("unit", ["a", "a.", ".", "a.a", "..a", "é."])

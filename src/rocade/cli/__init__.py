@@ -55,6 +55,7 @@ class _Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
 )
+@click.version_option(rocade.__version__, message="rocade %(version)s")
 @click.pass_context
 def commands(ctx: click.Context) -> None:
     """Rocade, a realtime router: RPC and pub/sub between browsers, servers and devices, over WAMP."""

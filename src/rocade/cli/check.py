@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", metavar="FILE", required=True, help="Configuration file: JSON, YAML or TOML.")
-def check(*, config: str) -> int:
-    """Validate a configuration file and say what it describes."""
+@click.argument("file", required=False)
+@click.option("--config", metavar="FILE", help="The same as FILE.")
+def check(*, file: str | None, config: str | None) -> int:
+    """Validate the configuration in FILE (JSON, YAML or TOML) and say what it describes."""
+    if (file is None) == (config is None):
+        raise click.UsageError("one configuration file is needed: rocade check FILE")
+    config = config or file
+    assert config is not None
     from rocade.node.configuration import read_configuration
     from rocade.node.safety import problems
 

@@ -6,8 +6,12 @@ import base64
 import json
 import secrets
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rocade.serve.authentication.scram import Kdf
 
 
 def _secret(what: str) -> str:
@@ -52,3 +56,25 @@ def wampcra(*, iterations: int, keylen: int) -> None:
     salt = base64.b64encode(secrets.token_bytes(16)).decode()
     key = derived_key(_secret("Password"), Salt(salt, iterations, keylen)).decode()
     _show(**{"derived-key": key, "salt": salt, "iterations": iterations, "keylen": keylen})
+
+
+@hash_.command()
+@click.option(
+    "--kdf",
+    type=click.Choice(["argon2id-13", "argon2id13", "pbkdf2"]),
+    default="argon2id-13",
+    show_default=True,
+    help='Argon2id as Crossbar\'s clients do it, Argon2id as the specification has it (both need "rocade[argon2]"), '
+    "or PBKDF2.",
+)
+@click.option("--iterations", type=click.IntRange(1, 10_000_000), help="Default: 3 for Argon2, 100000 for PBKDF2.")
+@click.option("--memory", type=click.IntRange(8, 4 * 1024 * 1024), default=19456, show_default=True, help="KiB.")
+def scram(*, kdf: Kdf, iterations: int | None, memory: int) -> None:
+    """A password, as what a router has to know to check it; it lets nobody in."""
+    from rocade.serve.authentication.scram import scram_proof
+
+    is_argon2 = kdf != "pbkdf2"
+    rounds = iterations or (3 if is_argon2 else 100_000)
+    proof = scram_proof(_secret("Password"), kdf, secrets.token_bytes(16), rounds, memory if is_argon2 else None)
+    keys = {"kdf": kdf, "salt": proof.salt.hex(), "iterations": rounds, "memory": proof.memory or 0}
+    _show(**keys, **{"stored-key": proof.stored_key.hex(), "server-key": proof.server_key.hex()})

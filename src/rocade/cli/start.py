@@ -68,9 +68,16 @@ def start(
     if not insecure:
         _insist_on_safety(configuration)
 
+    from rocade.errors import ConfigurationError
     from rocade.node.process import run
 
-    return run(configuration, insecure=insecure, log_level=log_level)
+    try:
+        return run(configuration, insecure=insecure, log_level=log_level)
+    except ConfigurationError as error:
+        if config is not None:
+            raise
+        # There is no file for the error's path to lead into.
+        raise click.UsageError(f"{error.message} (--port or --unix choose another address)") from None
 
 
 def _configuration(host: str | None, port: int, realm: str, unix: str | None) -> Configuration:

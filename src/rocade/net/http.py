@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from rocade.net import upgrade
-from rocade.net.connection import Surroundings
+from rocade.net.connection import Surroundings, logger, peer_name
 from rocade.net.rawsocket import RawSocketEndpoint
 from rocade.net.upgrade import UpgradeRefused
 from rocade.net.websocket import Acceptance, UpgradeRequest, WebSocketEndpoint
@@ -198,6 +198,7 @@ class SniffingProtocol(HttpToolsProtocol):
         """Answer and close, so that the client can read the answer."""
         self._is_refused = True
         self._cancel_deadline()
+        logger.info("%s refused with %d: %s", peer_name(self.transport), refusal.status, refusal.text[:200])
         if self.transport.is_closing():
             return
         if self._is_answering():

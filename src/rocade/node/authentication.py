@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -16,8 +16,12 @@ __all__ = [
     "CryptosignPrincipal",
     "DynamicAuth",
     "FunctionAuth",
+    "ScramAuth",
+    "ScramPrincipal",
     "TicketAuth",
     "TicketPrincipal",
+    "TlsAuth",
+    "TlsPrincipal",
     "WampCraAuth",
     "WampCraUser",
 ]
@@ -153,13 +157,68 @@ class CryptosignAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="
     default_role: DefaultRole = field(name="default-role", default=None)
 
 
+class ScramPrincipal(Credentials, kw_only=True, frozen=True):
+    """A client with a password, of which `rocade hash scram` shows as much as checking it takes, but not using it."""
+
+    kdf: Annotated[
+        Literal["pbkdf2", "argon2id-13", "argon2id13"],
+        Meta(
+            description="How clients make a key of the password. `argon2id-13` is Argon2id as Crossbar's clients do "
+            "it, `argon2id13` as the specification has it."
+        ),
+    ]
+    iterations: Annotated[int, Meta(ge=1, le=10_000_000, description="Rounds of making the key.")]
+    memory: Annotated[
+        Annotated[int, Meta(ge=0, le=4 * 1024 * 1024)] | None,
+        Meta(description="KiB that Argon2 takes. Without effect for PBKDF2."),
+    ] = None
+    salt: Annotated[str, Meta(description="In hexadecimal.")]
+    stored_key: Annotated[Secret, Meta(description="In hexadecimal.")] = field(name="stored-key")
+    server_key: Annotated[Secret, Meta(description="In hexadecimal.")] = field(name="server-key")
+
+
+class ScramAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that prove that they have a password, and to whom the router proves that it knows it."""
+
+    principals: Annotated[dict[str, ScramPrincipal], Meta(description="authid -> client.")]
+    default_role: DefaultRole = field(name="default-role", default=None)
+
+
+class TlsPrincipal(Credentials, kw_only=True, frozen=True):
+    """A client with a certificate. At least one of the two must be there."""
+
+    refused: ClassVar = {
+        "certificate-sha1": "SHA-1 is no proof of anything any more; use 'certificate-sha256'",
+    }
+
+    certificate_sha256: Annotated[
+        Text | None,
+        Meta(
+            description="Fingerprint of the certificate: 64 hexadecimal digits, with colons or without. Rocade's own "
+            "addition."
+        ),
+    ] = field(name="certificate-sha256", default=None)
+    subject: Annotated[
+        dict[str, Text] | None,
+        Meta(
+            description='What the certificate says of its owner: `{"commonName": "device1"}`. All must be there, once '
+            "each. Rocade's own addition."
+        ),
+    ] = None
+
+
+class TlsAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that have shown a certificate which leads to one of the endpoint's `ca_certificates`."""
+
+    principals: Annotated[dict[str, TlsPrincipal], Meta(description="authid -> client.")]
+    default_role: DefaultRole = field(name="default-role", default=None)
+
+
 class Auth(Section, kw_only=True, frozen=True):
     """How clients of a transport may authenticate: method -> its settings."""
 
     refused: ClassVar = not_yet(
         "logins",
-        "scram",
-        "tls",
         "cookie",
         "anonymous-proxy",
         "cryptosign-proxy",
@@ -178,6 +237,13 @@ class Auth(Section, kw_only=True, frozen=True):
     cryptosign: Annotated[
         CryptosignAuth | DynamicAuth | FunctionAuth | None,
         Meta(description="A challenge that is signed with a private key."),
+    ] = None
+    scram: Annotated[
+        ScramAuth | DynamicAuth | FunctionAuth | None,
+        Meta(description="A password that neither side shows the other. Clients may call it `wamp-scram`."),
+    ] = None
+    tls: Annotated[
+        TlsAuth | DynamicAuth | FunctionAuth | None, Meta(description="The certificate of a TLS connection.")
     ] = None
 
     @property

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import importlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
@@ -20,8 +21,12 @@ from rocade.node.authentication import (
     CryptosignPrincipal,
     DynamicAuth,
     FunctionAuth,
+    ScramAuth,
+    ScramPrincipal,
     TicketAuth,
     TicketPrincipal,
+    TlsAuth,
+    TlsPrincipal,
     WampCraAuth,
     WampCraUser,
 )
@@ -38,7 +43,10 @@ from rocade.serve.authentication.cryptosign import (
 )
 from rocade.serve.authentication.hashes import is_hash
 from rocade.serve.authentication.principals import Decoys, Known, Principal
+from rocade.serve.authentication.scram import METHODS as SCRAM
+from rocade.serve.authentication.scram import Scram, ScramProof, disguised_scram, told_scram
 from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
+from rocade.serve.authentication.tls import CertificateProof, TlsCertificate
 from rocade.serve.authentication.wampcra import WampCra, WampCraProof, disguised_wampcra, told_wampcra, wampcra_proof
 from rocade.serve.internal import InternalCalls
 from rocade.wamp.uris import is_uri
@@ -160,10 +168,40 @@ def _check_cryptosign(settings: CryptosignAuth, path: str, realms: Realms) -> No
             raise ConfigurationError(f"{at}.realm", f"there is no realm {principal.realm!r}")
 
 
+def _check_scram(settings: ScramAuth, path: str, realms: Realms) -> None:
+    path = f"{path}.principals"
+    _check_principals(settings.principals, path, settings.default_role, realms)
+    for authid, principal in settings.principals.items():
+        at = joined(path, authid)
+        if principal.kdf != "pbkdf2" and (principal.memory or 0) < 8:
+            raise ConfigurationError(f"{at}.memory", "Argon2 needs at least 8 KiB")
+        for key, text, lengths in (
+            ("salt", principal.salt, range(8, 65)),
+            ("stored-key", principal.stored_key, range(32, 33)),
+            ("server-key", principal.server_key, range(32, 33)),
+        ):
+            if re.fullmatch("[0-9a-fA-F]*", text) is None or len(text) % 2 or len(text) // 2 not in lengths:
+                size = " to ".join(str(2 * length) for length in sorted({lengths[0], lengths[-1]}))
+                raise ConfigurationError(joined(at, key), f"must be {size} hexadecimal digits")
+
+
+def _check_tls(settings: TlsAuth, path: str, realms: Realms) -> None:
+    path = f"{path}.principals"
+    _check_principals(settings.principals, path, settings.default_role, realms)
+    for authid, principal in settings.principals.items():
+        at = joined(path, authid)
+        if principal.certificate_sha256 is None and not principal.subject:
+            raise ConfigurationError(at, "needs 'certificate-sha256' or 'subject'")
+        if principal.certificate_sha256 is not None and not is_public_key(_digits(principal.certificate_sha256)):
+            raise ConfigurationError(joined(at, "certificate-sha256"), "is no fingerprint: 64 hexadecimal digits")
+
+
 _CHECKS: dict[type, Callable[[Any, str, Realms], None]] = {
     TicketAuth: _check_ticket,
     WampCraAuth: _check_wampcra,
     CryptosignAuth: _check_cryptosign,
+    ScramAuth: _check_scram,
+    TlsAuth: _check_tls,
 }
 
 
@@ -188,6 +226,9 @@ def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[s
             found[method] = _ASKED[method](_asking(settings, joined(path, method), calls))
         else:
             found[method] = _BUILD[type(settings)](settings)
+    scram = found.get(SCRAM[0])
+    if isinstance(scram, Scram):
+        found[SCRAM[1]] = scram.called(SCRAM[1])
     return found
 
 
@@ -270,11 +311,40 @@ def _cryptosign(settings: CryptosignAuth) -> Authenticator:
     return Cryptosign(KnownKeys(_principals(settings.principals, settings.default_role, proof)))
 
 
+def _scram(settings: ScramAuth) -> Scram:
+    def proof(principal: ScramPrincipal) -> ScramProof:
+        return ScramProof(
+            principal.kdf,
+            bytes.fromhex(principal.salt),
+            principal.iterations,
+            principal.memory,
+            bytes.fromhex(principal.stored_key),
+            bytes.fromhex(principal.server_key),
+        )
+
+    return Scram(_known(settings.principals, settings.default_role, proof, disguised_scram), SCRAM[0])
+
+
+def _digits(fingerprint: str) -> str:
+    return fingerprint.replace(":", "").lower()
+
+
+def _tls(settings: TlsAuth) -> Authenticator:
+    def proof(principal: TlsPrincipal) -> CertificateProof:
+        fingerprint = principal.certificate_sha256
+        fingerprints = frozenset[str]() if fingerprint is None else frozenset({_digits(fingerprint)})
+        return CertificateProof(fingerprints, principal.subject)
+
+    return TlsCertificate(list(_principals(settings.principals, settings.default_role, proof).values()))
+
+
 _BUILD: dict[type, Callable[[Any], Authenticator]] = {
     AnonymousAuth: _anonymous,
     TicketAuth: _ticket,
     WampCraAuth: _wampcra,
     CryptosignAuth: _cryptosign,
+    ScramAuth: _scram,
+    TlsAuth: _tls,
 }
 
 _ASKED: dict[str, Callable[[Asking], Authenticator]] = {
@@ -286,4 +356,15 @@ _ASKED: dict[str, Callable[[Asking], Authenticator]] = {
     "cryptosign": lambda asking: Cryptosign(
         Asked(asking, "cryptosign", told_keys, Decoys(disguised_keys), frozenset[bytes]())
     ),
+    "scram": lambda asking: Scram(
+        Asked(
+            asking,
+            "scram",
+            told_scram,
+            Decoys(disguised_scram),
+            ScramProof("argon2id-13", bytes(16), 2, 19456, bytes(32), bytes(32)),
+        ),
+        SCRAM[0],
+    ),
+    "tls": lambda asking: AskedAtOnce(asking, "tls", needs_certificate=True),
 }

@@ -13,7 +13,14 @@ from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
 from rocade.node.logins import check_logins
 from rocade.node.realms import MemoryStore, Permission, Realm, Role, SqliteStore
-from rocade.node.services import ALL_SERIALIZERS, PathService, StaticService, WampService, WebSocketService
+from rocade.node.services import (
+    ALL_SERIALIZERS,
+    LongPollService,
+    PathService,
+    StaticService,
+    WampService,
+    WebSocketService,
+)
 from rocade.node.settings import ONE_WORKER, Configuration, RouterWorker, TesteeWorker
 from rocade.node.transports import (
     RawSocketTransport,
@@ -173,6 +180,7 @@ def _check_transports(worker: RouterWorker, path: str) -> None:
         _check_endpoint(transport.endpoint, f"{at}.endpoint")
         for service_path, service in _services_with_paths(transport, at):
             _check_service(service, service_path, worker.realms)
+            _check_certificates(service, transport.endpoint, f"{service_path}.auth.tls")
     _check_collisions(worker.transports, path)
 
 
@@ -251,6 +259,16 @@ def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> N
         raise ConfigurationError(
             path, f"left out, so clients join as 'anonymous', a role that no realm defines ({defined})"
         )
+
+
+def _check_certificates(service: PathService | WampService, endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
+    """Logins by certificate need clients that can show one."""
+    if not isinstance(service, WampService) or service.auth is None or service.auth.tls is None:
+        return
+    if isinstance(service, LongPollService):
+        raise ConfigurationError(path, "certificates are not seen by 'longpoll' services")
+    if endpoint.tls is None or not endpoint.tls.asks_for_certificates:
+        raise ConfigurationError(path, "needs an endpoint whose 'tls' has 'ca_certificates', to ask clients for theirs")
 
 
 def _check_serializers(service: WampService, path: str) -> None:

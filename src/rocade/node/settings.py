@@ -70,6 +70,14 @@ class WorkerOptions(Section, kw_only=True, frozen=True):
             "Rocade's own addition.",
         ),
     ] = 30.0
+    max_outbox_size: Annotated[
+        int,
+        Meta(
+            ge=64 * 1024,
+            description="Bytes that may wait for one client that reads too slowly, before it is disconnected. "
+            "Rocade's own addition.",
+        ),
+    ] = 64 * 1024 * 1024
 
 
 class RouterWorker(Section, kw_only=True, frozen=True, tag_field="type", tag="router"):

@@ -66,7 +66,9 @@ class Worker:
             configuration: of a checked configuration file.
         """
         self.configuration = configuration
-        self.gateway = Gateway(resume_window=configuration.options.resume_window)
+        self.gateway = Gateway(
+            resume_window=configuration.options.resume_window, max_outbox_bytes=configuration.options.max_outbox_size
+        )
         self._calls = InternalCalls(self.gateway)
         for realm in configuration.realms:
             self.gateway.add_realm(
@@ -100,7 +102,7 @@ class Worker:
             except OSError as error:
                 self.close_sockets()
                 self._close_stores()
-                message = f"cannot listen on {endpoint}: {_reason(error)}"
+                message = _reason(endpoint, error)
                 raise ConfigurationError(self._endpoint_path(position), message) from None
 
     def close_sockets(self) -> None:
@@ -357,10 +359,10 @@ def _bind(endpoint: transports.TcpEndpoint | transports.UnixEndpoint) -> socket.
     return bind_tcp(host, endpoint.port, backlog=endpoint.backlog, reuse_port=endpoint.shared)
 
 
-def _reason(error: OSError) -> str:
+def _reason(endpoint: transports.TcpEndpoint | transports.UnixEndpoint, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "the address is in use already"
-    return error.strerror or str(error)
+        return f"cannot listen on {endpoint}: the address is in use already"
+    return error.strerror or str(error)  # which names the address, too
 
 
 def _service_line(address: str, path: str, service: services.Service, is_secure: bool) -> str:

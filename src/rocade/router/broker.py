@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rocade.errors import ApplicationError
 from rocade.router.effects import Deliver, Effect
-from rocade.router.filters import has_lists, receivers
+from rocade.router.filters import Lists, has_lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
 from rocade.router.kept import keep
 from rocade.router.meta_events import Announcer, Lifecycle
@@ -111,12 +111,14 @@ class Broker:
             raise ApplicationError("wamp.error.invalid_uri", f"topics below 'wamp.' are reserved: {shown(topic)}")
         publication = self._random_id()
         options = message.options
+        # Once, however many subscriptions match: a list may be long.
+        lists = lists_of(options) if has_lists(options) else None
         effects: list[Effect] = []
         if index.has_patterns():
             for subscription in index.matching(topic):
-                self._add_event(effects, subscription, publication, publisher, message, disclose)
+                self._add_event(effects, subscription, publication, publisher, message, lists, disclose)
         elif exact is not None:
-            self._add_event(effects, exact, publication, publisher, message, disclose)
+            self._add_event(effects, exact, publication, publisher, message, lists, disclose)
         if options.retain or self._keeps_history:
             effects = self._keep(effects, publication, publisher, message, disclose)
         if options.acknowledge:
@@ -130,13 +132,14 @@ class Broker:
         publication: int,
         publisher: Session,
         message: Publish,
+        lists: Lists | None,
         disclose: bool,
     ) -> None:
         options = message.options
         subscribers = subscription.subscribers
         # The common case, everybody but possibly the publisher, copies no collection of subscribers.
-        if publisher in subscribers or has_lists(options):
-            to = receivers(subscribers, publisher, options)
+        if publisher in subscribers or lists is not None:
+            to = receivers(subscribers, publisher, options, lists)
             if not to:
                 return
         else:

@@ -324,7 +324,9 @@ class Dealer:
             return [WakeAt(pending.deadline, pending)]
         effects = self._dispatcher.interrupted(pending, "wamp.error.timeout")
         effects.extend(
-            self._dispatcher.fail(pending, "wamp.error.timeout", f"no result within {pending.timeout:g} seconds")
+            self._dispatcher.fail(
+                pending, "wamp.error.timeout", f"no result within {round((pending.timeout or 0) * 1000)} ms"
+            )
         )
         return effects
 

@@ -21,27 +21,32 @@ __all__ = ["Lists", "has_lists", "lists_of", "receivers"]
 T = TypeVar("T")
 
 
-def receivers(subscribers: Collection[Session], publisher: Session, options: PublishOptions) -> Collection[Session]:
+def receivers(
+    subscribers: Collection[Session], publisher: Session, options: PublishOptions, lists: Lists | None
+) -> Collection[Session]:
     """The subscribers that an event is for, in the order in which they subscribed.
 
     Args:
         subscribers: sessions of one subscription.
         publisher: left out unless `exclude_me` is false.
         options: of the PUBLISH.
+        lists: those among the options.
     """
     if options.exclude_me is not False and publisher in subscribers:
         subscribers = [session for session in subscribers if session is not publisher]
+    if lists is None:
+        return subscribers
     for exclude, key in (
-        (options.exclude, _session_id),
-        (options.exclude_authid, _authid),
-        (options.exclude_authrole, _authrole),
+        (lists.exclude, _session_id),
+        (lists.exclude_authid, _authid),
+        (lists.exclude_authrole, _authrole),
     ):
         if exclude:
             subscribers = _without(subscribers, key, exclude)
     for eligible, key in (
-        (options.eligible, _session_id),
-        (options.eligible_authid, _authid),
-        (options.eligible_authrole, _authrole),
+        (lists.eligible, _session_id),
+        (lists.eligible_authid, _authid),
+        (lists.eligible_authrole, _authrole),
     ):
         if eligible is not None:
             subscribers = _only(subscribers, key, eligible)
@@ -145,13 +150,9 @@ def _authrole(session: Session) -> str:
     return session.role.name
 
 
-def _without(
-    sessions: Iterable[Session], key: Callable[[Session], object], unwanted: Iterable[object]
-) -> list[Session]:
-    names = frozenset(unwanted)
-    return [session for session in sessions if key(session) not in names]
+def _without(sessions: Iterable[Session], key: Callable[[Session], T], unwanted: frozenset[T]) -> list[Session]:
+    return [session for session in sessions if key(session) not in unwanted]
 
 
-def _only(sessions: Iterable[Session], key: Callable[[Session], object], wanted: Iterable[object]) -> list[Session]:
-    names = frozenset(wanted)
-    return [session for session in sessions if key(session) in names]
+def _only(sessions: Iterable[Session], key: Callable[[Session], T], wanted: frozenset[T]) -> list[Session]:
+    return [session for session in sessions if key(session) in wanted]

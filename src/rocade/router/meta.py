@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Meta", "Procedure"]
 
-MAX_ARGUMENT_BYTES = 1024 * 1024
-"""Bytes of arguments that a meta procedure accepts: they are decoded, unlike those of other calls."""
+MAX_ARGUMENT_BYTES = 128 * 1024
+"""Bytes of arguments that a meta procedure accepts: they are decoded, unlike those of other calls, and that holds the
+loop for up to a microsecond per byte."""
 
 _NO_DETAILS = ResultDetails()
 

@@ -46,6 +46,8 @@ class Kind(StrEnum):
     ERROR = "error"
 
 
+Key = tuple[Kind, str]
+
 _OFFERING = {Kind.PROCEDURE: Action.REGISTER, Kind.TOPIC: Action.PUBLISH}
 _USING = {Kind.PROCEDURE: Action.CALL, Kind.TOPIC: Action.SUBSCRIBE}
 """Whoever may do either of the two may read a schema; those of errors everybody may."""
@@ -68,6 +70,11 @@ class Definition(Struct):
     size: int
     definers: dict[Session, None]
 
+    @property
+    def key(self) -> Key:
+        """What it is found by."""
+        return self.kind, self.uri
+
 
 class Schemas:
     """The schemas of a realm."""
@@ -78,10 +85,10 @@ class Schemas:
             realm: whose schemas.
         """
         self._realm = realm
-        # URI -> definition
-        self._definitions: dict[str, Definition] = {}
-        # session -> what it defined, by URI
-        self._by: dict[Session, dict[str, Definition]] = {}
+        # (kind, URI) -> definition: who may only define an error takes no procedure's place, and so on
+        self._definitions: dict[Key, Definition] = {}
+        # session -> what it defined
+        self._by: dict[Session, dict[Key, Definition]] = {}
 
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
@@ -117,7 +124,7 @@ class Schemas:
                 wamp.error.schema_already_exists, wamp.error.limit_exceeded.
         """
         kind = self._checked(caller, uri, schema)
-        known = self._definitions.get(uri)
+        known = self._definitions.get((kind, uri))
         if known is not None and known.schema == schema:
             self._attach(caller, known)
             return Answer([None])
@@ -127,15 +134,16 @@ class Schemas:
             )
         definition = Definition(uri, kind, schema, _size(schema), {})
         self._attach(caller, definition)
-        self._definitions[uri] = definition
+        self._definitions[definition.key] = definition
         return Answer([known is None], self._announced(ON_DEFINE, uri, schema, known is None))
 
     def undefine(self, caller: Session, uri: str) -> Answer:
-        """Take back a schema that the caller defined."""
-        definition = self._by.get(caller, {}).pop(uri, None)
-        if definition is None:
+        """Take back what the caller defined for a URI."""
+        mine = self._by.get(caller, {})
+        definitions = [mine.pop((kind, uri)) for kind in Kind if (kind, uri) in mine]
+        if not definitions:
             raise ApplicationError("wamp.error.no_such_schema", f"this session has defined no schema of {shown(uri)}")
-        return Answer([], self._detached(caller, definition))
+        return Answer([], [effect for definition in definitions for effect in self._detached(caller, definition)])
 
     def left(self, session: Session) -> list[Effect]:
         """Take back what a session that is gone defined."""
@@ -148,7 +156,7 @@ class Schemas:
 
     def uris(self, caller: Session, kind: Kind | None = None) -> Answer:
         """URIs of all schemas that the caller may read, of one kind or of all."""
-        return Answer([[definition.uri for definition in self._visible(caller, kind)]])
+        return Answer([list(dict.fromkeys(definition.uri for definition in self._visible(caller, kind)))])
 
     def describe(self, caller: Session, uri: str | None = None) -> Answer:
         """The schema of a URI, or null; without a URI, all schemas that the caller may read, by URI."""
@@ -196,7 +204,7 @@ class Schemas:
 
     def _attach(self, session: Session, definition: Definition) -> None:
         mine = self._by.get(session, {})
-        others = [other for other in mine.values() if other.uri != definition.uri]
+        others = [other for other in mine.values() if other.key != definition.key]
         if len(others) == MAX_SCHEMAS:
             raise ApplicationError("wamp.error.limit_exceeded", f"a session defines at most {MAX_SCHEMAS} schemas")
         if sum(other.size for other in others) + definition.size > MAX_SCHEMA_BYTES:
@@ -204,13 +212,13 @@ class Schemas:
                 "wamp.error.limit_exceeded", f"the schemas of a session have at most {MAX_SCHEMA_BYTES} bytes"
             )
         definition.definers[session] = None
-        self._by[session] = {**mine, definition.uri: definition}
+        self._by[session] = {**mine, definition.key: definition}
 
     def _detached(self, session: Session, definition: Definition) -> list[Effect]:
         del definition.definers[session]
         if definition.definers:
             return []
-        del self._definitions[definition.uri]
+        del self._definitions[definition.key]
         return self._announced(ON_UNDEFINE, definition.uri)
 
     def _announced(self, topics: tuple[str, ...], *args: Any) -> list[Effect]:
@@ -218,19 +226,25 @@ class Schemas:
         return [effect for topic in topics for effect in announce(topic, *args)]
 
     def _visible(self, caller: Session, kind: Kind | None) -> list[Definition]:
+        """What the caller may read; of several with the same URI, that of the procedure comes first."""
         return [
             definition
+            for each in (Kind if kind is None else (kind,))
             for definition in self._definitions.values()
-            if (kind is None or definition.kind is kind) and self._may_read(caller, definition)
+            if definition.kind is each and self._may_read(caller, definition)
         ]
 
     def _described(self, caller: Session, uri: str | None, kind: Kind | None) -> Answer:
         if uri is None:
-            return Answer([{definition.uri: definition.schema for definition in self._visible(caller, kind)}])
-        definition = self._definitions.get(uri)
-        if definition is None or (kind not in (None, definition.kind)) or not self._may_read(caller, definition):
-            return Answer([None])
-        return Answer([definition.schema])
+            schemas: dict[str, dict[str, Any]] = {}
+            for definition in self._visible(caller, kind):
+                schemas.setdefault(definition.uri, definition.schema)
+            return Answer([schemas])
+        for each in Kind if kind is None else (kind,):
+            found = self._definitions.get((each, uri))
+            if found is not None and self._may_read(caller, found):
+                return Answer([found.schema])
+        return Answer([None])
 
     def _may_read(self, caller: Session, definition: Definition) -> bool:
         if definition.kind is Kind.ERROR or caller in definition.definers:

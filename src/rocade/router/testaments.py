@@ -19,6 +19,7 @@ from rocade.router.answer import Answer
 from rocade.router.effects import Effect
 from rocade.router.permissions import Action
 from rocade.router.session import Session
+from rocade.wamp.codec import Serializer, transcode
 from rocade.wamp.messages import NO_PAYLOAD, Publish, PublishOptions
 from rocade.wamp.uris import shown
 
@@ -47,14 +48,16 @@ class Testament(Struct, gc=False):
     Attributes:
         scope: when it is published.
         topic, args, kwargs, options: of the PUBLISH that the session will not have to send.
+        serializer: what the payload is in. As Python objects it could take many times the memory.
         disclose: whether subscribers are told whose it is although it was not asked for.
         size: bytes of payload.
     """
 
     scope: Scope
     topic: str
-    args: list[Any]
-    kwargs: dict[str, Any]
+    args: Raw
+    kwargs: Raw
+    serializer: Serializer
     options: PublishOptions
     disclose: bool
     size: int
@@ -97,8 +100,9 @@ class Testaments:
             raise ApplicationError("wamp.error.not_authorized", f"not allowed to publish {shown(topic)}")
         options = publish_options or PublishOptions()
         options.acknowledge = None  # there will be nobody to acknowledge it to
-        size = len(_dumped(caller, args or [])) + len(_dumped(caller, kwargs or {}))
-        testament = Testament(scope, topic, args or [], kwargs or {}, options, decision.disclose, size)
+        payload = _dumped(caller, args), _dumped(caller, kwargs)
+        size = sum(map(len, payload))
+        testament = Testament(scope, topic, *payload, caller.serializer, options, decision.disclose, size)
         testaments = self._of.get(caller, [])
         if len(testaments) == MAX_TESTAMENTS:
             raise _limit_exceeded(f"a session has at most {MAX_TESTAMENTS} testaments")
@@ -139,15 +143,20 @@ class Testaments:
 
     def _published(self, session: Session, testament: Testament) -> list[Effect]:
         try:
-            # Serialized only now: the session may have been resumed with another serializer.
-            args, kwargs = _dumped(session, testament.args), _dumped(session, testament.kwargs)
+            # The session may have been resumed with another serializer.
+            args, kwargs = (
+                transcode(payload, testament.serializer, session.serializer)
+                if session.serializer is not testament.serializer
+                else payload
+                for payload in (testament.args, testament.kwargs)
+            )
             message = Publish(1, testament.options, testament.topic, args, kwargs)
             return self._realm.broker.publish(session, message, testament.disclose)
-        except ApplicationError:
+        except (ApplicationError, PayloadNotSerializable):
             return []  # as for any PUBLISH without acknowledgement
 
 
-def _dumped(session: Session, payload: list[Any] | dict[str, Any]) -> Raw:
+def _dumped(session: Session, payload: list[Any] | dict[str, Any] | None) -> Raw:
     """A testament's payload, as if the session itself had sent it."""
     try:
         return session.serializer.dump(payload) if payload else NO_PAYLOAD

@@ -273,7 +273,7 @@ class Connection:
     def _resume(self, hello: Hello, realm: Realm) -> None:
         """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
         resumption = find(realm, hello)
-        resumption.check(hello)
+        resumption.check(hello, self.link)
         session = resumption.session
         if session.connection is not None:
             session.connection.give_up("its session was resumed on another connection")
@@ -286,10 +286,9 @@ class Connection:
             received=resumption.admission.confirmed_by_welcome(),
         )
         self._send(Welcome(session.id, details))
-        self.outbox.flush()
         session.connection, self.session, self.realm = self, session, realm
-        self.outbox, self._admission = resumption.outbox, resumption.admission
-        resumption.attach(self.link)
+        previous, self.outbox, self._admission = self.outbox, resumption.outbox, resumption.admission
+        resumption.attach(self.link, previous)
         session.transport = _transport_details(self.link)
         logger.debug("session %d resumed by %s", session.id, self.link.info.peer)
 

@@ -16,7 +16,7 @@ from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from rocade.errors import HandshakeRefused, ProtocolViolation
+from rocade.errors import HandshakeRefused, PayloadNotSerializable, PayloadTooLarge, ProtocolViolation
 from rocade.net.link import Link, Wire
 from rocade.serve.admission import Admission
 from rocade.serve.outbox import Outbox
@@ -121,15 +121,36 @@ class ResumableOutbox(Outbox):
         self._waiting = 0
         self._paused = False
 
-    def attach(self, link: Link) -> None:
-        """Continue on a new link: what is not confirmed goes out again, re-encoded if its serializer is another."""
-        before = self.wire
-        self.link, self.wire = link, link.wire
-        self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
-        if link.wire is not before:
-            self._kept = deque(_reframed(frame, before, link.wire) for frame in self._kept)
-            self._kept_bytes = sum(map(len, self._kept))
+    def translate(self, link: Link) -> None:
+        """Prepare to continue on a new link: what is kept is re-encoded if its serializer is another.
+
+        Raises:
+            HandshakeRefused: the link cannot carry it. All is as before.
+        """
+        before, after, kept = self.wire, link.wire, self._kept
+        max_send_bytes = link.max_send_bytes + len(after.frame(b""))
+        try:
+            if after is not before:
+                kept = deque(_reframed(frame, before, after) for frame in kept)
+            longest = max(map(len, kept), default=0)
+            if longest > max_send_bytes:
+                text = f"{longest} bytes are more than the {link.max_send_bytes} that this connection accepts"
+                raise PayloadTooLarge(text)
+        except PayloadNotSerializable as error:
+            raise HandshakeRefused(error.uri, f"what is kept for the session cannot be sent here: {error}") from None
+        self.wire, self.max_send_bytes, self._kept = after, max_send_bytes, kept
+        self._kept_bytes = sum(map(len, kept))
+
+    def attach(self, link: Link, previous: Outbox) -> None:
+        """Continue on a new link, after `translate`: what is not confirmed goes out again.
+
+        Args:
+            link: the link.
+            previous: what still waits there, WELCOME among it, is sent first.
+        """
+        self.link = link
         self._attached = True
+        self.take_over(previous)
         for frame in islice(self._kept, None):
             super().put(frame)
 
@@ -148,19 +169,26 @@ def _reframed(frame: bytes, before: Wire, after: Wire) -> bytes:
 
 
 class ResumableAdmission(Admission):
-    """Admission that counts, and takes the client's confirmations."""
+    """Admission that counts, and takes the client's confirmations.
 
-    __slots__ = ("_confirmed", "_timer", "received")
+    Attributes:
+        received: how many messages of the session have arrived.
+        has_heard: whether any message has arrived since the session was resumed last.
+    """
+
+    __slots__ = ("_confirmed", "_timer", "has_heard", "received")
 
     def __init__(self, session: ConnectedSession, realm: Realm, authorizer: Authorizer, gateway: Gateway) -> None:
         """As `Admission`."""
         super().__init__(session, realm, authorizer, gateway)
         self.received = 0
+        self.has_heard = True
         self._confirmed = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, message: Message) -> None:
         """Count a message and let it in; RECEIVED is neither counted nor let in."""
+        self.has_heard = True
         if type(message) is Received:
             outbox = self.session.outbox
             assert isinstance(outbox, ResumableOutbox)
@@ -177,6 +205,7 @@ class ResumableAdmission(Admission):
         """How many messages have arrived, for WELCOME to tell."""
         self._stop_timer()
         self._confirmed = self.received
+        self.has_heard = False
         return self.received
 
     def close(self) -> None:
@@ -209,7 +238,7 @@ class Resumption:
         token: what a client has to know to resume it, valid once.
     """
 
-    __slots__ = ("_gateway", "_timer", "admission", "outbox", "realm", "session", "token")
+    __slots__ = ("_gateway", "_previous_token", "_timer", "admission", "outbox", "realm", "session", "token")
 
     def __init__(self, session: ConnectedSession, realm: Realm, gateway: Gateway, link: Link) -> None:
         """
@@ -223,7 +252,7 @@ class Resumption:
         self.realm = realm
         self.admission = ResumableAdmission(session, realm, gateway.authorizer, gateway)
         self.outbox = ResumableOutbox(link, gateway, gateway.max_outbox_bytes)
-        self.token = secrets.token_urlsafe(24)
+        self.token = self._previous_token = secrets.token_urlsafe(24)
         self._gateway = gateway
         self._timer: asyncio.TimerHandle | None = None
         self.outbox.resumption = self
@@ -244,26 +273,42 @@ class Resumption:
         self.session.connection = None
         self.outbox.detach()
 
-    def check(self, hello: Hello) -> None:
-        """Whether this HELLO may resume the session; the token is used up if it may.
+    def check(self, hello: Hello, link: Link) -> None:
+        """Whether this HELLO may resume the session; there is a new token if it may.
 
+        The token before that stays good until the client is heard of on the new connection: with that, WELCOME may
+        be lost, and the new token in it.
+
+        Args:
+            hello: what the client sent.
+            link: where.
         Raises:
-            HandshakeRefused: it may not; the text does not say why.
+            HandshakeRefused: it may not, and the text does not say why; or the link cannot carry what is kept.
             ProtocolViolation: the client confirms messages that were never sent.
         """
         details = hello.details
-        if not hmac.compare_digest((details.resume_token or "").encode(), self.token.encode()):
+        given = (details.resume_token or "").encode()
+        is_previous = not self.admission.has_heard and hmac.compare_digest(given, self._previous_token.encode())
+        if not (is_previous or hmac.compare_digest(given, self.token.encode())) or self.outbox.is_closed:
             raise _unknown()
         if details.authid is not None and details.authid != self.session.authid:
             raise _unknown()
         self.outbox.confirm(details.received or 0)
+        self.outbox.translate(link)
+        if not is_previous:
+            self._previous_token = self.token
         self.token = secrets.token_urlsafe(24)
 
-    def attach(self, link: Link) -> None:
-        """Continue on a new link; whoever calls has sent WELCOME on it."""
+    def attach(self, link: Link, previous: Outbox) -> None:
+        """Continue on a new link.
+
+        Args:
+            link: the link, as for `check`.
+            previous: what is sent there first, WELCOME among it.
+        """
         self.stop_waiting()
         self.session.serializer = link.wire.serializer
-        self.outbox.attach(link)
+        self.outbox.attach(link, previous)
 
     def end_soon(self, reason: str) -> None:
         """As `end`, but not from within what is going on."""

@@ -7,6 +7,9 @@ import re
 MAX_URI_LENGTH = 2048
 """Longest accepted URI, in characters: what an index keeps per URI stays bounded."""
 
+MAX_PATTERN_COMPONENTS = 64
+"""Most components of a pattern: an index of wildcards keeps, and looks at, a place for each of them."""
+
 _LOOSE = re.compile(r"([^\s.#]+\.)*[^\s.#]+").fullmatch
 _LOOSE_PATTERN = re.compile(r"[^\s#]*").fullmatch
 _STRICT = re.compile(r"([0-9a-z_]+\.)*[0-9a-z_]+").fullmatch
@@ -24,13 +27,15 @@ def is_uri(uri: str, *, strict: bool = False) -> bool:
 
 
 def is_pattern(uri: str, *, strict: bool = False) -> bool:
-    """Whether `uri` may stand in a prefix or wildcard match, where components may be empty.
+    """Whether `uri` may stand in a prefix or wildcard match, where components may be empty, but are not that many.
 
     Args:
         uri: what a peer sent.
         strict: only lower-case letters, digits and "_" in components.
     """
-    return len(uri) <= MAX_URI_LENGTH and (_STRICT_PATTERN if strict else _LOOSE_PATTERN)(uri) is not None
+    if len(uri) > MAX_URI_LENGTH or uri.count(".") >= MAX_PATTERN_COMPONENTS:
+        return False
+    return (_STRICT_PATTERN if strict else _LOOSE_PATTERN)(uri) is not None
 
 
 def is_reserved(uri: str) -> bool:

@@ -1,6 +1,7 @@
 // autobahn-js as a program that tests can drive; see tests/interop/lines.py for what is spoken.
 
 import autobahn from 'autobahn';
+import nacl from 'tweetnacl';
 import WebSocket from 'ws';
 import { say, serve, withoutBinary } from './driver.mjs';
 import { XMLHttpRequest } from './xml_http_request.mjs';
@@ -20,7 +21,7 @@ const calls = new Map(); // command id -> promise
 const invocations = new Map(); // id -> { resolve, reject, details, payload }
 let lastInvocation = 0;
 
-function join({ session: name, realm, transport, port, serializer }) {
+function join({ session: name, realm, transport, port, serializer, login }) {
   const url = `ws://127.0.0.1:${port}/ws`;
   const how =
     transport === 'rawsocket'
@@ -28,7 +29,7 @@ function join({ session: name, realm, transport, port, serializer }) {
       : transport === 'longpoll'
       ? { transports: [{ type: 'longpoll', url: `http://127.0.0.1:${port}/lp` }] }
       : { url, serializers: [serializers[serializer]()] };
-  const connection = new autobahn.Connection({ realm, max_retries: 0, ...how });
+  const connection = new autobahn.Connection({ realm, max_retries: 0, ...how, ...(login && credentials(login)) });
   return new Promise((resolve, reject) => {
     connection.onopen = (session, details) => {
       sessions.set(name, { connection, session, payload: serializer === 'json' ? withoutBinary : (value) => value });
@@ -42,6 +43,23 @@ function join({ session: name, realm, transport, port, serializer }) {
     };
     connection.open();
   });
+}
+
+// How a user of the library logs in.
+function credentials({ method, authid, secret }) {
+  const key = method === 'cryptosign' && nacl.sign.keyPair.fromSeed(Buffer.from(secret, 'hex'));
+  const answers = {
+    ticket: () => secret,
+    wampcra: ({ challenge, salt, iterations, keylen }) =>
+      autobahn.auth_cra.sign(salt ? autobahn.auth_cra.derive_key(secret, salt, iterations, keylen) : secret, challenge),
+    cryptosign: (extra) => autobahn.auth_cryptosign.sign_challenge(key, extra),
+  };
+  return {
+    authid,
+    authmethods: [method],
+    authextra: key ? { pubkey: autobahn.auth_cryptosign.public_key(key) } : undefined,
+    onchallenge: (session, method, extra) => answers[method](extra),
+  };
 }
 
 function leave({ session: name }) {

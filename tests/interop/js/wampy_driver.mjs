@@ -1,7 +1,10 @@
 // wampy.js as a program that tests can drive; see tests/interop/lines.py for what is spoken.
 
 import { Wampy } from 'wampy';
+import nacl from 'tweetnacl';
 import { CborSerializer } from 'wampy/CborSerializer.js';
+import * as cryptosign from 'wampy/cryptosign.js';
+import * as wampcra from 'wampy/wampcra.js';
 import { JsonSerializer } from 'wampy/JsonSerializer.js';
 import { MsgpackSerializer } from 'wampy/MsgpackSerializer.js';
 import WebSocket from 'ws';
@@ -19,13 +22,14 @@ const calls = new Map(); // command id -> { wampy, request }
 const invocations = new Map(); // id -> { resolve, reject, more, payload }
 let lastInvocation = 0;
 
-async function join({ session: name, realm, port, serializer }) {
+async function join({ session: name, realm, port, serializer, login }) {
   const ending = {};
   const wampy = new Wampy(`ws://127.0.0.1:${port}/ws`, {
     realm,
     ws: WebSocket,
     serializer: serializers[serializer](),
     autoReconnect: false,
+    ...(login && credentials(login)),
     onError: (error) => {
       ending.error = error.errorUri ?? String(error);
     },
@@ -34,6 +38,23 @@ async function join({ session: name, realm, port, serializer }) {
   const { authid, authrole, authmethod, realm: joined } = await wampy.connect();
   sessions.set(name, { wampy, payload: serializer === 'json' ? withoutBinary : (value) => value });
   return { session: wampy.getSessionId(), authid, authrole, authmethod, realm: joined };
+}
+
+// How a user of the library logs in.
+function credentials({ method, authid, secret }) {
+  const key = method === 'cryptosign' && nacl.sign.keyPair.fromSeed(Buffer.from(secret, 'hex'));
+  const answers = {
+    ticket: () => () => secret,
+    wampcra: () => wampcra.sign(secret),
+    cryptosign: () => cryptosign.sign(secret),
+  };
+  return {
+    authid,
+    authmethods: [method],
+    authextra: key ? { pubkey: Buffer.from(key.publicKey).toString('hex'), channel_binding: null } : {},
+    authMode: 'auto',
+    authPlugins: { [method]: answers[method]() },
+  };
 }
 
 async function register({ session: name, procedure, options, handler }) {

@@ -1,0 +1,109 @@
+"""Logging in by every method that a client library has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from rocade.serve.authentication.scram import scram_proof
+
+from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, CLIENTS, WAMPY, Client
+from .conftest import Join
+from .driver import Refused
+from .router import Router, configuration
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SECRETS = {
+    "ticket": "secret!!!",
+    "wampcra": "secret2",
+    "salted": "password",
+    "cryptosign": KEY.private_bytes_raw().hex(),
+    "scram": "pencil",
+}
+"""authid -> its secret; all but one are called like their method."""
+
+
+def auth() -> dict[str, Any]:
+    """Logins of the configuration file."""
+    proof = scram_proof("pencil", "argon2id-13", bytes(range(16)), 2, 64)
+    keys = {"stored-key": proof.stored_key.hex(), "server-key": proof.server_key.hex(), "salt": proof.salt.hex()}
+    principals: dict[str, Any] = {
+        "ticket": {"ticket": {"ticket": SECRETS["ticket"]}},
+        "cryptosign": {"cryptosign": {"authorized_keys": [KEY.public_key().public_bytes_raw().hex()]}},
+        "scram": {"scram": {"kdf": proof.kdf, "iterations": 2, "memory": 64, **keys}},
+    }
+    users = {
+        "wampcra": {"secret": SECRETS["wampcra"]},
+        "salted": {"secret": SECRETS["salted"], "salt": "salt123", "iterations": 100, "keylen": 32},
+    }
+    static = {"type": "static", "default-role": "anonymous"}
+    return {method: static | {"principals": known} for method, known in principals.items()} | {
+        "wampcra": static | {"users": users}
+    }
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
+    """A router that lets nobody in without a login."""
+    folder = tmp_path_factory.mktemp("guarded")
+    file = configuration()
+    transport = file["workers"][0]["transports"][0]
+    for service in (transport["rawsocket"], transport["websocket"]["ws"], transport["web"]["paths"]["lp"]):
+        service["auth"] = auth()
+    (folder / "config.json").write_text(json.dumps(file), encoding="utf-8")
+    router = Router(folder / "router.log", "--config", str(folder / "config.json"))
+    yield router
+    assert router.stop() == 0
+    log = router.log.read_text()
+    assert "Traceback" not in log
+    for secret in SECRETS.values():
+        assert secret not in log
+
+
+METHODS = {
+    AUTOBAHN_PYTHON: ("ticket", "wampcra", "salted", "cryptosign", "scram"),
+    AUTOBAHN_JS: ("ticket", "wampcra", "salted", "cryptosign"),
+    WAMPY: ("ticket", "wampcra", "salted", "cryptosign"),
+}
+LOGINS = [
+    (client, authid)
+    for client in CLIENTS
+    if not client.serializer.endswith(".batched")  # the same login, under a runner that has it from elsewhere
+    for authid in METHODS[client.library]
+]
+logins = pytest.mark.parametrize(("client", "authid"), LOGINS, ids=str)
+
+
+def login(authid: str, secret: str) -> dict[str, str]:
+    return {"method": "wampcra" if authid == "salted" else authid, "authid": authid, "secret": secret}
+
+
+@logins
+def test_a_client_logs_in(client: Client, authid: str, join: Join, guarded: Router) -> None:
+    how = login(authid, SECRETS[authid])
+
+    session = join(client, at=guarded, login=how)
+
+    assert (session.authid, session.authrole) == (authid, "anonymous")
+    assert session.details["authmethod"] == how["method"]
+
+
+@logins
+def test_a_wrong_secret_is_refused(client: Client, authid: str, join: Join, guarded: Router) -> None:
+    wrong = "ff" * 32 if authid == "cryptosign" else "wrong"
+
+    with pytest.raises(Refused) as refused:
+        join(client, at=guarded, login=login(authid, wrong))
+
+    assert refused.value.uri == "wamp.error.authentication_failed"
+
+
+def test_nobody_gets_in_without_a_login(client: Client, join: Join, guarded: Router) -> None:
+    with pytest.raises(Refused) as refused:
+        join(client, at=guarded)
+
+    assert refused.value.uri == "wamp.error.no_matching_auth_method"
