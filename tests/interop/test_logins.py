@@ -17,6 +17,7 @@ from .driver import Refused
 from .router import Router, configuration
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC_KEY = KEY.public_key().public_bytes_raw().hex()
 SECRETS = {
     "ticket": "secret!!!",
     "wampcra": "secret2",
@@ -33,7 +34,7 @@ def auth() -> dict[str, Any]:
     keys = {"stored-key": proof.stored_key.hex(), "server-key": proof.server_key.hex(), "salt": proof.salt.hex()}
     principals: dict[str, Any] = {
         "ticket": {"ticket": {"ticket": SECRETS["ticket"]}},
-        "cryptosign": {"cryptosign": {"authorized_keys": [KEY.public_key().public_bytes_raw().hex()]}},
+        "cryptosign": {"cryptosign": {"authorized_keys": [PUBLIC_KEY]}},
         "scram": {"scram": {"kdf": proof.kdf, "iterations": 2, "memory": 64, **keys}},
     }
     users = {
@@ -79,7 +80,8 @@ logins = pytest.mark.parametrize(("client", "authid"), LOGINS, ids=str)
 
 
 def login(authid: str, secret: str) -> dict[str, str]:
-    return {"method": "wampcra" if authid == "salted" else authid, "authid": authid, "secret": secret}
+    how = {"method": "wampcra" if authid == "salted" else authid, "authid": authid, "secret": secret}
+    return how | ({"pubkey": PUBLIC_KEY} if authid == "cryptosign" else {})
 
 
 @logins

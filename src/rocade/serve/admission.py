@@ -36,6 +36,7 @@ from rocade.wamp.messages import (
 from rocade.wamp.uris import MAX_URI_LENGTH, shown
 
 if TYPE_CHECKING:
+    from rocade.net.link import Link
     from rocade.serve.gateway import ConnectedSession, Gateway
 
 __all__ = ["Admission"]
@@ -48,6 +49,9 @@ MAX_WAITING_BYTES = 1024 * 1024
 
 MAX_WAITING = 64
 """Messages that wait before the session's connection is not read any more."""
+
+MANY_EFFECTS = 1000
+"""What one message may bring about before others have their turn: a pattern may get thousands of retained events."""
 
 logger = logging.getLogger("rocade.admission")
 
@@ -126,6 +130,18 @@ class Admission:
         effects = self._realm.receive(self.session, message, self._now(), disclose)
         if effects:
             self._gateway.carry_out(self._realm, effects)
+            if len(effects) > MANY_EFFECTS:
+                self._take_a_break()
+
+    def _take_a_break(self) -> None:
+        """Read no more in this round of the loop."""
+        link = self.session.outbox.link
+        link.pause_reading()
+        asyncio.get_running_loop().call_soon(self._end_the_break, link)
+
+    def _end_the_break(self, link: Link) -> None:
+        if not self._paused:
+            link.resume_reading()
 
     def _continue(self, message: Call) -> None:
         """Let in what belongs to a call that was let in, or not, before: behind all that waits, but unasked."""

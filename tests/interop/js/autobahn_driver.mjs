@@ -1,7 +1,6 @@
 // autobahn-js as a program that tests can drive; see tests/interop/lines.py for what is spoken.
 
 import autobahn from 'autobahn';
-import nacl from 'tweetnacl';
 import WebSocket from 'ws';
 import { say, serve, withoutBinary } from './driver.mjs';
 import { XMLHttpRequest } from './xml_http_request.mjs';
@@ -46,8 +45,8 @@ function join({ session: name, realm, transport, port, serializer, login }) {
 }
 
 // How a user of the library logs in.
-function credentials({ method, authid, secret }) {
-  const key = method === 'cryptosign' && nacl.sign.keyPair.fromSeed(Buffer.from(secret, 'hex'));
+function credentials({ method, authid, secret, pubkey }) {
+  const key = pubkey && { publicKey: Buffer.from(pubkey, 'hex'), secretKey: Buffer.from(secret + pubkey, 'hex') };
   const answers = {
     ticket: () => secret,
     wampcra: ({ challenge, salt, iterations, keylen }) =>

@@ -1,7 +1,6 @@
 // wampy.js as a program that tests can drive; see tests/interop/lines.py for what is spoken.
 
 import { Wampy } from 'wampy';
-import nacl from 'tweetnacl';
 import { CborSerializer } from 'wampy/CborSerializer.js';
 import * as cryptosign from 'wampy/cryptosign.js';
 import * as wampcra from 'wampy/wampcra.js';
@@ -41,8 +40,7 @@ async function join({ session: name, realm, port, serializer, login }) {
 }
 
 // How a user of the library logs in.
-function credentials({ method, authid, secret }) {
-  const key = method === 'cryptosign' && nacl.sign.keyPair.fromSeed(Buffer.from(secret, 'hex'));
+function credentials({ method, authid, secret, pubkey }) {
   const answers = {
     ticket: () => () => secret,
     wampcra: () => wampcra.sign(secret),
@@ -51,7 +49,7 @@ function credentials({ method, authid, secret }) {
   return {
     authid,
     authmethods: [method],
-    authextra: key ? { pubkey: Buffer.from(key.publicKey).toString('hex'), channel_binding: null } : {},
+    authextra: pubkey ? { pubkey } : {},
     authMode: 'auto',
     authPlugins: { [method]: answers[method]() },
   };
