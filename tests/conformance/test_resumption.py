@@ -415,6 +415,30 @@ async def test_a_way_that_cannot_carry_what_was_kept_is_refused_and_another_one_
     assert event.args == ["x" * 5000]
 
 
+async def test_what_would_take_long_to_translate_is_kept_for_the_serializer_that_it_is_in(
+    router: Router, realm: RealmUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumption, "MAX_TRANSLATED_BYTES", 1000)
+    publisher, peer = await realm.join(), await open_resumable(realm, transport="websocket", serializer="msgpack")
+    await peer.subscribe(TOPIC)
+    await lose(router, peer)
+    await publisher.publish(TOPIC, "x" * 2000)
+    assert peer.welcome is not None
+    token = peer.welcome.details.resume_token
+
+    abort = await expect_refusal(
+        realm,
+        {"transport": "websocket", "serializer": "cbor"},
+        resume_session=peer.session,
+        resume_token=token,
+        received=1,
+    )
+
+    assert abort.reason == "wamp.error.payload_size_exceeded"
+    again = await resume(realm, peer, received=1, transport="websocket-batched", serializer="msgpack")
+    assert isinstance(await next_counted(again), Event)
+
+
 async def test_a_serializer_that_cannot_express_what_was_kept_is_refused_and_another_one_is_not(
     router: Router, realm: RealmUnderTest
 ) -> None:

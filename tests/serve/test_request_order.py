@@ -140,6 +140,13 @@ def test_a_session_that_is_resumed_counts_on() -> None:
     assert asyncio.run(passed(hello, publish(8))) == [hello, publish(8)]
 
 
+def test_a_session_that_can_be_resumed_gets_everything_in_the_order_in_which_it_is_counted() -> None:
+    hello = [1, "realm1", {"roles": {"caller": {}}, "resumable": True}]
+    messages = hello, publish(2), [70, 1, {}], publish(1)
+
+    assert asyncio.run(passed(*messages)) == list(messages)
+
+
 @pytest.mark.parametrize("hello", [[1], [1, "realm1", {"roles": {"caller": {}}, "more": "x" * 70_000}]], ids=len)
 def test_what_is_no_hello_begins_no_session(hello: list[Any]) -> None:
     assert asyncio.run(passed(hello, publish(2))) == [hello, publish(2)]

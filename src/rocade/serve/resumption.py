@@ -35,6 +35,9 @@ RECEIVED_EVERY = 64
 RECEIVED_WITHIN = 1.0
 """Seconds after which it tells so at the latest."""
 
+MAX_TRANSLATED_BYTES = 1024 * 1024
+"""What is translated when a session is resumed with another serializer: it is done at once, and holds the loop."""
+
 logger = logging.getLogger("rocade.resumption")
 
 
@@ -130,6 +133,9 @@ class ResumableOutbox(Outbox):
         before, after, kept = self.wire, link.wire, self._kept
         max_send_bytes = link.max_send_bytes + len(after.frame(b""))
         try:
+            if after.serializer is not before.serializer and self._kept_bytes > MAX_TRANSLATED_BYTES:
+                text = f"{self._kept_bytes} bytes are too many to be translated from {before.serializer.name}"
+                raise PayloadTooLarge(text)
             if after is not before:
                 kept = deque(_reframed(frame, before, after) for frame in kept)
             longest = max(map(len, kept), default=0)

@@ -101,8 +101,11 @@ class RequestOrder:
             hello = self._serializer.decode(data) if len(data) <= MAX_HELLO_BYTES else None
         except ProtocolViolation:
             hello = None  # the receiver says what is wrong
-        # A session that is resumed goes on where it stopped, wherever that was.
-        self._is_waiting_allowed = isinstance(hello, Hello) and hello.details.resume_session is None
+        # A session that is resumed goes on where it stopped, wherever that was. In one that can be, both sides count
+        # messages in the order of sending: what passed something that is held would be taken for it.
+        self._is_waiting_allowed = (
+            isinstance(hello, Hello) and hello.details.resume_session is None and not hello.details.resumable
+        )
 
     def _hold(self, request: int, data: bytes) -> None:
         self._held[request] = data

@@ -1,0 +1,159 @@
+"""Logins that have to do with TLS, through a whole router worker: certificates, and channel bindings."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.authority import Authority
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from rocade.node.configuration import configuration_from
+from rocade.node.worker import Worker
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUBLIC_KEY = KEY.public_key().public_bytes_raw().hex()
+
+Loop = Callable[[], asyncio.AbstractEventLoop]
+
+
+def loops() -> list[Loop]:
+    import uvloop
+
+    return [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+each_loop = pytest.mark.parametrize("loop", loops(), ids=["asyncio", "uvloop"])
+
+
+class Door:
+    """A router that clients with certificates log in to."""
+
+    def __init__(self, directory: Path) -> None:
+        self.authority = Authority(directory)
+        self.joe = self.authority.issue("joe")
+        pair = self.authority.issue("server")
+        der = ssl.PEM_cert_to_DER_cert(self.joe.certificate.read_text())
+        self.fingerprint = hashlib.sha256(der).hexdigest()
+        principals = {
+            "joe": {"role": "user", "certificate-sha256": self.fingerprint},
+            "ann": {"role": "user", "subject": {"commonName": "ann"}},
+        }
+        endpoint = {
+            "type": "tcp",
+            "interface": "127.0.0.1",
+            "port": 0,
+            "tls": {
+                "certificate": str(pair.certificate),
+                "key": str(pair.key),
+                "ca_certificates": [str(self.authority.certificate)],
+                "client_certificates": "optional",
+            },
+        }
+        auth = {
+            "tls": {"type": "static", "principals": principals},
+            "cryptosign": {
+                "type": "static",
+                "principals": {"key": {"role": "user", "authorized_keys": [PUBLIC_KEY]}},
+            },
+        }
+        transport = {"type": "websocket", "endpoint": endpoint, "auth": auth}
+        realm = {"name": "realm1", "roles": [{"name": "user"}]}
+        file = {"version": 2, "workers": [{"type": "router", "realms": [realm], "transports": [transport]}]}
+        self._worker = Worker(configuration_from(file).worker)
+
+    def run(self, loop: Loop, story: Callable[[], Awaitable[None]]) -> None:
+        """Play a story with the router running."""
+
+        async def main() -> None:
+            self._worker.bind()
+            self.port = self._worker._sockets[0].getsockname()[1]
+            await self._worker.start()
+            try:
+                await story()
+            finally:
+                await self._worker.stop()
+
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(main())
+
+    async def talk(self, certificate: str | None, version: ssl.TLSVersion, *messages: Any) -> list[Any]:
+        """Send messages, or what comes of answers to earlier ones; what is answered to each.
+
+        Args:
+            certificate: name of the client's certificate.
+            version: newest version of TLS that it speaks.
+            *messages: arrays, or functions that make one of the latest answer and the connection.
+        """
+        context = self.authority.client_context()
+        context.maximum_version = version
+        if certificate is not None:
+            pair = self.authority.issue(certificate) if certificate != "joe" else self.joe
+            context.load_cert_chain(pair.certificate, pair.key)
+        answers: list[Any] = []
+        url = f"wss://127.0.0.1:{self.port}/"
+        subprotocol = Subprotocol("wamp.2.json")
+        async with connect(url, ssl=context, subprotocols=[subprotocol], proxy=None) as connection:
+            for message in messages:
+                if callable(message):
+                    message = message(answers[-1], connection.transport.get_extra_info("ssl_object"))
+                await connection.send(msgspec.json.encode(message).decode())
+                answers.append(msgspec.json.decode(await connection.recv()))
+        return answers
+
+
+def hello(method: str, **details: Any) -> list[Any]:
+    return [1, "realm1", {"roles": {"caller": {}}, "authmethods": [method], **details}]
+
+
+@each_loop
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_certificates_say_who_clients_are(loop: Loop, version: ssl.TLSVersion, tmp_path: Path) -> None:
+    door = Door(tmp_path)
+
+    async def story() -> None:
+        for certificate, authid in (("joe", "joe"), ("ann", "ann")):
+            ((code, _, details),) = await door.talk(certificate, version, hello("tls"))
+            assert (code, details["authid"], details["authmethod"]) == (2, authid, "tls")
+        ((code, _, reason),) = await door.talk("eve", version, hello("tls"))
+        assert (code, reason) == (3, "wamp.error.authentication_failed")
+        ((code, _, reason),) = await door.talk(None, version, hello("tls"))
+        assert (code, reason) == (3, "wamp.error.no_matching_auth_method")
+
+    door.run(loop, story)
+
+
+@each_loop
+def test_signatures_are_bound_to_tls_1_2(loop: Loop, tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    asked = hello("cryptosign", authextra={"pubkey": PUBLIC_KEY, "channel_binding": "tls-unique"})
+
+    def bound(answer: Any, tls: ssl.SSLObject) -> list[Any]:
+        assert answer[:2] == [4, "cryptosign"], answer
+        unique = tls.get_channel_binding("tls-unique")
+        assert unique is not None
+        channel = hashlib.sha256(unique).digest()
+        message = bytes(a ^ b for a, b in zip(bytes.fromhex(answer[2]["challenge"]), channel, strict=True))
+        return [5, (KEY.sign(message) + message).hex(), {}]
+
+    def unbound(answer: Any, tls: ssl.SSLObject) -> list[Any]:
+        message = bytes.fromhex(answer[2]["challenge"])
+        return [5, (KEY.sign(message) + message).hex(), {}]
+
+    async def story() -> None:
+        _, welcome = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, bound)
+        assert (welcome[0], welcome[2]["authid"]) == (2, "key")
+        _, abort = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, unbound)
+        assert abort[0] == 3
+        (abort,) = await door.talk(None, ssl.TLSVersion.TLSv1_3, asked)
+        assert "TLS 1.2 only" in abort[1]["message"]
+
+    door.run(loop, story)
