@@ -102,27 +102,33 @@ class Ways:
         self._port = port
         self._random = source
         self._https: list[httpx.AsyncClient] = []
+        self._carriers: list[Carrier] = []
 
     async def open(self) -> tuple[Carrier, Serializer]:
         """A new connection."""
         serializer = self._random.choice((JSON, MSGPACK, CBOR))
+        carrier = await self._open(serializer)
+        self._carriers.append(carrier)
+        return carrier, serializer
+
+    async def _open(self, serializer: Serializer) -> Carrier:
         kind = self._random.choice(("rawsocket", "websocket", "batched", "deflate", "longpoll"))
         if kind == "rawsocket":
-            return await RawSocketCarrier.open(serializer, port=self._port), serializer
+            return await RawSocketCarrier.open(serializer, port=self._port)
         if kind == "longpoll":
             http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port}", timeout=TIMEOUT, trust_env=False)
             self._https.append(http)
             is_batched = self._random.random() < 0.5
-            return await LongPollCarrier.open(http, serializer, is_batched=is_batched), serializer
+            return await LongPollCarrier.open(http, serializer, is_batched=is_batched)
         compression = "deflate" if kind == "deflate" else None
-        is_batched = kind == "batched"
-        carrier = await WebSocketCarrier.open(
-            serializer, port=self._port, is_batched=is_batched, compression=compression
+        return await WebSocketCarrier.open(
+            serializer, port=self._port, is_batched=kind == "batched", compression=compression
         )
-        return carrier, serializer
 
     async def close(self) -> None:
-        """Let go of what is left of HTTP."""
+        """Let go of all that was opened."""
+        for carrier in self._carriers:
+            await carrier.vanish()
         for http in self._https:
             await http.aclose()
 
