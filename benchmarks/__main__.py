@@ -69,7 +69,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--minutes",
         type=float,
-        default=15.0,
+        default=20.0,
         help="start no further run after so long if it would not end in time (default: 15)",
     )
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(HEADLINES)}, three runs")

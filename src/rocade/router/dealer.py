@@ -450,6 +450,7 @@ class Dealer:
                 effects.append(CancelWake(pending))
             if pending.callee is not session:
                 effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
+            pending.kept = None
         session.calls.clear()
         ended = [(it, self._registry.remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()

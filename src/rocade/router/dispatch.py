@@ -210,7 +210,7 @@ class Dispatcher:
         if caller is None:
             return []
         del caller.calls[pending.request]
-        pending.caller = None
+        pending.caller = pending.kept = None
         effects: list[Effect] = [Deliver(answer, (caller,), origin)]
         if pending.deadline is not None:
             effects.append(CancelWake(pending))
