@@ -70,7 +70,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--minutes",
         type=float,
         default=20.0,
-        help="start no further run after so long if it would not end in time (default: 15)",
+        help="start no further run after so long if it would not end in time (default: 20)",
     )
     parser.add_argument("--quick", action="store_true", help=f"only {', '.join(HEADLINES)}, three runs")
     parser.add_argument("--no-pin", action="store_true", help="let router and load generator share the cores")
