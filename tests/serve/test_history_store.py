@@ -151,6 +151,7 @@ def test_closing_a_store_that_was_never_started_closes_the_file(path: Path) -> N
 
 WRITER = """
 import sys
+from threading import Semaphore
 from tests.router.history_cases import RULE, record
 from rocade.router.effects import StoreEvent
 from rocade.serve.history_store import HistoryStore
@@ -159,15 +160,17 @@ from rocade.router.history import Query
 store = HistoryStore(sys.argv[1], "realm1", [RULE], max_waiting_bytes=10_000_000)
 store.start()
 publication = int(sys.argv[2])
-seen = publication
+ahead = Semaphore(4)  # questions that wait: the store is kept busy, not flooded
 
 def tell(page):
     print(page.records[-1].event.publication, flush=True)
+    ahead.release()
 
 while True:
     publication += 1
     store.put(StoreEvent(RULE, record(publication=publication, args=["x" * 500])))
     if publication % 500 == 0:
+        ahead.acquire()
         store.find(Query(rule=RULE, subscription=1, authid="joe", authrole="user"), tell)
 """
 
