@@ -358,4 +358,4 @@ class Sessions(RuleBasedStateMachine):
 
 
 TestWhateverSessionsDo = Sessions.TestCase
-TestWhateverSessionsDo.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWhateverSessionsDo.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
