@@ -12,7 +12,7 @@ EVERYTHING = Permission(uri="", match=PREFIX, call=True, register=True, publish=
 ALL_CALLS = Permission(uri="", match=PREFIX, call=True, publish=True, subscribe=True)
 
 
-@pytest.mark.parametrize("procedure", sorted(GUARDED_PROCEDURES))
+@pytest.mark.parametrize("procedure", sorted(procedure for procedure in GUARDED_PROCEDURES if procedure[0] == "w"))
 @pytest.mark.parametrize(
     ("rules", "is_allowed"),
     [
@@ -23,7 +23,8 @@ ALL_CALLS = Permission(uri="", match=PREFIX, call=True, publish=True, subscribe=
         ([EVERYTHING], True),
         ([EVERYTHING, Permission(uri="wamp.", match=PREFIX, subscribe=True)], False),
         ([Permission(uri="wamp.", match=PREFIX, call=True)], True),
-        ([ALL_CALLS, Permission(uri="wamp..", match=WILDCARD, call=True)], False),
+        ([ALL_CALLS, Permission(uri="wamp..", match=WILDCARD, call=True)], True),
+        ([Permission(uri="wamp.", match=PREFIX, call=True), Permission(uri="..", match=WILDCARD, call=True)], False),
         ([Permission(uri="wamp..", match=WILDCARD, call=True)], True),
     ],
 )

@@ -51,7 +51,10 @@ def no(uri: str, match: Match = EXACT) -> Permission:
         pytest.param([no("com.", PREFIX), yes("com.app")], "com.app", EXACT, True, id="exact beats prefix, allowing"),
         pytest.param([yes("com.", PREFIX), no("com.a", PREFIX)], "com.app", EXACT, False, id="longer prefix beats"),
         pytest.param([yes("com.a", PREFIX), no("com.", PREFIX)], "com.app", EXACT, True, id="longer prefix allows"),
-        pytest.param([yes("c", PREFIX), no("com.app..x", WILDCARD)], "com.app.y.x", EXACT, True, id="prefix beats"),
+        pytest.param([yes("c", PREFIX), no("com...", WILDCARD)], "com.app.y.x", EXACT, False, id="wildcard beats"),
+        pytest.param(
+            [no("com.app.y.", PREFIX), yes("...x", WILDCARD)], "com.app.y.x", EXACT, True, id="beats a longer prefix"
+        ),
         pytest.param(
             [yes("com...x", WILDCARD), no("com.app..x", WILDCARD)], "com.app.y.x", EXACT, False, id="longer literal run"
         ),

@@ -83,6 +83,20 @@ class PatternIndex(Generic[T]):
             return self._wildcards.best(uri)
         return None
 
+    def narrowest(self, uri: str) -> T | None:
+        """The value that leaves least open: exact, else wildcard (as for `best`), else the longest prefix.
+
+        A wildcard has so many components and no more; behind a prefix there may be anything.
+        """
+        value = self.exact.get(uri)
+        if value is None and self._wildcards.count:
+            value = self._wildcards.best(uri)
+        if value is None and self._prefixes.count:
+            found: list[T] = []
+            self._prefixes.collect(uri, found)
+            value = found[-1] if found else None
+        return value
+
     def values(self, match: Match) -> Iterator[T]:
         """All values of one policy."""
         if match is Match.EXACT:

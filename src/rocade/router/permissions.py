@@ -1,8 +1,13 @@
 """Who may do what: roles and their permissions, deny by default.
 
-For one URI the most specific rule decides: exact, else the longest prefix, else the wildcard with the longest
-leading literal part. A request for a pattern (a subscription by prefix, say) is allowed only when a rule
-covers all that the pattern can match and no rule forbids a part of it.
+For one URI the most specific rule decides: exact, else the wildcard pattern that has a literal component where others
+first have a wildcard, else the longest prefix. (Calls look for registrations in another order. This one is Crossbar's:
+a rule against "com..secret" is to hold beside one that allows "com.".) No two rules of a role tie: of patterns that are
+equally specific and match the same URI, there is only one. Of a template and a rule that it comes to equal, the rule
+decides; of two such templates, the one whose text sorts first.
+
+A request for a pattern (a subscription by prefix, say) is allowed only when a rule covers all that the pattern can
+match and no rule forbids a part of it.
 
 Specification: advanced/authorization.md (which leaves most of this to the router).
 """
@@ -14,11 +19,14 @@ from enum import StrEnum
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rocade.router.patterns import PatternIndex
+from rocade.router.templates import filled, is_template, placeholders
 from rocade.wamp.messages import Match
+from rocade.wamp.uris import shown
 
-__all__ = ["DENIED", "Action", "Decision", "Permission", "Role"]
+__all__ = ["DENIED", "Action", "Decision", "Permission", "Role", "described", "explanation"]
 
 GUARDED_PROCEDURES = frozenset(
     {
@@ -28,13 +36,20 @@ GUARDED_PROCEDURES = frozenset(
         "wamp.session.kill_all",
         "wamp.registration.remove_callee",
         "wamp.subscription.remove_subscriber",
+        "rocade.authorization.forget",
     }
 )
 """Meta procedures with which one session harms others. A rule for calls in general does not allow them: it must be
-a rule about "wamp.…", or one that allows everything everywhere."""
+a rule about "wamp.…" (or "rocade.…"), or one that allows everything everywhere."""
 
 CACHED_DECISIONS = 4096
 """Decisions that a role remembers: a client with random URIs must not grow it."""
+
+PERSONAL_DECISIONS = 256
+"""The same of a role whose rules were filled in for one user: there may be one for each session."""
+
+PERSONAL_ROLES = 256
+"""Users whose filled-in rules a role remembers for when they come again."""
 
 
 class Action(StrEnum):
@@ -52,10 +67,11 @@ class Permission(Struct, frozen=True, kw_only=True):
     """One rule of a role.
 
     Attributes:
-        uri: the URI, prefix or wildcard pattern it is about.
+        uri: the URI, prefix or wildcard pattern it is about, or a template of one (`rocade.router.templates`).
         match: how `uri` is compared.
         call, register, publish, subscribe: whether the action is allowed there.
         disclose_caller, disclose_publisher: whether receivers are told who calls or publishes, asked or not.
+        template: what `uri` was before it was filled in for a session.
     """
 
     uri: str
@@ -66,6 +82,7 @@ class Permission(Struct, frozen=True, kw_only=True):
     subscribe: bool = False
     disclose_caller: bool = False
     disclose_publisher: bool = False
+    template: str | None = None
 
     def allows(self, action: Action) -> bool:
         """Whether this rule allows the action."""
@@ -79,11 +96,15 @@ class Decision(Struct, frozen=True):
         allowed: whether it is.
         disclose: whether the caller or publisher is disclosed without having asked for it.
         rule: the rule that decided; None when none applied.
+        failed: whether there was no telling, which means no.
+        reason: why, where the rule alone does not say it. For the operator, not for clients.
     """
 
     allowed: bool
     disclose: bool = False
     rule: Permission | None = None
+    failed: bool = False
+    reason: str = ""
 
 
 DENIED = Decision(False)
@@ -96,39 +117,97 @@ class Role:
     Attributes:
         name: as announced to clients in WELCOME.Details.authrole.
         trustlevel: how far receivers of its calls and events may trust them, 0 for least; None to say nothing.
-        decide: `decide(action, uri, match) -> Decision`, remembered for the latest `CACHED_DECISIONS`.
+        decide: `decide(action, uri, match) -> Decision`, remembered for the latest `CACHED_DECISIONS`. Templates do
+            not count here, but in what `personal` returns.
     """
 
-    __slots__ = ("_index", "_rules", "decide", "name", "trustlevel")
+    __slots__ = ("_index", "_literal", "_personal", "_rules", "_templates", "decide", "name", "trustlevel")
 
-    def __init__(self, name: str, permissions: Iterable[Permission] = (), *, trustlevel: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        permissions: Iterable[Permission] = (),
+        *,
+        trustlevel: int | None = None,
+        cached_decisions: int = CACHED_DECISIONS,
+    ) -> None:
         """
         Args:
             name: the role's name.
             permissions: its rules; of two for the same URI and match, the later one counts.
             trustlevel: told in INVOCATION and EVENT (advanced/rpc_call_trustlevels.md).
+            cached_decisions: how many it remembers.
+        Raises:
+            ValueError: a template is none.
         """
         self.name = name
         self.trustlevel = trustlevel
-        self._index: PatternIndex[Permission] = PatternIndex()
+        self._literal: list[Permission] = []
+        self._templates: list[Permission] = []
         for permission in permissions:
+            is_filled = permission.template is not None or not is_template(permission.uri, permission.match)
+            (self._literal if is_filled else self._templates).append(permission)
+        self._index: PatternIndex[Permission] = PatternIndex()
+        for permission in self._literal:
             self._index.add(permission.uri, permission.match, permission)
         self._rules = [rule for match in Match for rule in self._index.values(match)]
-        self.decide: Callable[[Action, str, Match], Decision] = lru_cache(CACHED_DECISIONS)(self._decide)
+        self.decide: Callable[[Action, str, Match], Decision] = lru_cache(cached_decisions)(self._decide)
+        self._personal: Callable[[str, int], Role] = lru_cache(PERSONAL_ROLES)(self._filled_in)
+
+    @property
+    def rules(self) -> list[Permission]:
+        """All rules that count, templates as they are."""
+        return [*self._rules, *self._templates]
+
+    def personal(self, authid: str, session: int) -> Role:
+        """The same role for one session: its templates are filled in. Without templates, the role itself.
+
+        Args:
+            authid: who the client is.
+            session: id of its session.
+        """
+        if not self._templates:
+            return self
+        names_session = any("{session}" in placeholders(template.uri) for template in self._templates)
+        return self._personal(authid, session if names_session else 0)
+
+    def _filled_in(self, authid: str, session: int) -> Role:
+        rules: list[Permission] = []
+        # What comes later counts: of two templates that become the same, the one that sorts first.
+        for template in sorted(self._templates, key=lambda rule: rule.uri, reverse=True):
+            uri = filled(template.uri, authid, session)
+            if uri is not None:
+                rules.append(replace(template, uri=uri, template=template.uri))
+        rules.extend(self._literal)
+        return Role(self.name, rules, trustlevel=self.trustlevel, cached_decisions=PERSONAL_DECISIONS)
 
     def _decide(self, action: Action, uri: str, match: Match) -> Decision:
         if match is Match.EXACT:
-            rule = self._index.best(uri)
-            if action is Action.CALL and uri in GUARDED_PROCEDURES and not (rule and _is_meant_for_guarded(rule)):
-                return Decision(False, rule=rule)
+            rule = self._index.narrowest(uri)
+            if action is Action.CALL and uri in GUARDED_PROCEDURES and rule and not _is_meant_for_guarded(rule, uri):
+                return Decision(False, rule=rule, reason=f"{described(rule)} is no rule about {uri!r} in particular")
             return _decision(rule, action)
         covering = [rule for rule in self._rules if _covers(rule, uri, match)]
         decision = _decision(max(covering, key=_specificity, default=None), action)
-        if decision.allowed:
+        if decision.allowed or decision.rule is None:
             for rule in self._rules:
-                if not rule.allows(action) and _overlaps(rule, uri, match) and rule not in covering:
-                    return Decision(False, rule=rule)
+                if not rule.allows(action) and rule not in covering and _overlaps(rule, uri, match):
+                    return Decision(False, rule=rule, reason=f"{described(rule)} forbids a part of it")
         return decision
+
+
+def described(rule: Permission) -> str:
+    """A rule in few words, as whoever wrote it knows it."""
+    return f"the rule for {shown(rule.template or rule.uri)} ({rule.match.value})"
+
+
+def explanation(decision: Decision) -> str:
+    """Why a decision is what it is, for the operator."""
+    if decision.reason:
+        return decision.reason
+    if decision.rule is None:
+        return "no rule applies"
+    return f"{described(decision.rule)} {'allows' if decision.allowed else 'does not allow'} it"
 
 
 def _decision(rule: Permission | None, action: Action) -> Decision:
@@ -140,18 +219,18 @@ def _decision(rule: Permission | None, action: Action) -> Decision:
     return Decision(rule.allows(action), disclose, rule)
 
 
-def _is_meant_for_guarded(rule: Permission) -> bool:
+def _is_meant_for_guarded(rule: Permission, procedure: str) -> bool:
     """Whether whoever wrote the rule must have thought of the meta API, or of really everything."""
-    return rule.uri.startswith("wamp.") or (
+    return rule.uri.startswith(procedure[: procedure.index(".") + 1]) or (
         rule.uri == "" and rule.match is Match.PREFIX and all(rule.allows(action) for action in Action)
     )
 
 
 def _specificity(rule: Permission) -> tuple[bool, list[int]]:
-    """Of two prefixes or wildcards that match the same URI, the larger one decides: as `PatternIndex.best` has it."""
+    """Of two patterns that match the same URI, the larger one decides: as `PatternIndex.narrowest` has it."""
     if rule.match is Match.WILDCARD:
-        return False, [len(component) > 0 for component in rule.uri.split(".")]
-    return True, [len(rule.uri)]
+        return True, [len(component) > 0 for component in rule.uri.split(".")]
+    return False, [len(rule.uri)]
 
 
 def _covers(rule: Permission, uri: str, match: Match) -> bool:

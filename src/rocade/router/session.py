@@ -25,16 +25,18 @@ class Session:
         id: global-scope id, given by the router.
         realm: name of the realm.
         authid: who the client is.
-        role: what it may do.
+        role: what it may do, with what is its own in it.
         authmethod: how it proved who it is, such as "anonymous".
         authprovider: what checked the proof, such as "static".
         serializer: what raw payloads of its messages are in.
+        authextra: what whoever checked it had to say about it.
         transport: what others may know of the connection that it came by; told by the session meta API.
         last_request: the latest request id that it used; the next one must be one higher.
         last_invocation: the latest INVOCATION request id that was sent to it.
     """
 
     __slots__ = (
+        "authextra",
         "authid",
         "authmethod",
         "authprovider",
@@ -73,16 +75,18 @@ class Session:
         authid: str,
         authmethod: str = "anonymous",
         authprovider: str = "static",
+        authextra: dict[str, Any] | None = None,
         roles: ClientRoles | None = None,
         transport: dict[str, Any] | None = None,
     ) -> None:
         self.id = id
         self.realm = realm
-        self.role = role
+        self.role = role.personal(authid, id)
         self.serializer = serializer
         self.authid = authid
         self.authmethod = authmethod
         self.authprovider = authprovider
+        self.authextra = authextra
         self.transport = transport or {}
         self.last_request = 0
         self.last_invocation = 0
