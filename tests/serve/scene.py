@@ -49,7 +49,13 @@ def frame(data: bytes) -> bytes:
     return HEADER + data
 
 
-WIRES = {serializer.name: Wire(f"fake.{serializer.name}", serializer, frame) for serializer in (JSON, MSGPACK, CBOR)}
+def unframe(data: bytes) -> bytes:
+    return data.removeprefix(HEADER)
+
+
+WIRES = {
+    serializer.name: Wire(f"fake.{serializer.name}", serializer, frame, unframe) for serializer in (JSON, MSGPACK, CBOR)
+}
 
 
 class ClockLoop(asyncio.SelectorEventLoop):

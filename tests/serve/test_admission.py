@@ -49,7 +49,9 @@ class Slow:
         self.answers: dict[str, asyncio.Future[Any]] = {}
         self.started: list[str] = []
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision | Awaitable[Decision]:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Any = None
+    ) -> Decision | Awaitable[Decision]:
         self.asked.append(uri)
         if not uri.startswith("slow."):
             return YES
@@ -451,7 +453,7 @@ def _raise_at_once() -> Any:
 )
 async def test_an_authorizer_that_fails_means_no(answer: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
     class Failing:
-        def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Any:
+        def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any = None) -> Any:
             return answer() if uri == "com.asked" else YES
 
     (client,) = joined(open_gateway(Failing()), 1)
@@ -631,7 +633,7 @@ async def test_an_authorizer_that_calls_a_procedure_of_the_session_that_it_is_as
         def __init__(self) -> None:
             self.result: asyncio.Future[Decision] | None = None
 
-        def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Any:
+        def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any = None) -> Any:
             if action is not Action.SUBSCRIBE:
                 return YES
             self.result = asyncio.get_running_loop().create_future()

@@ -25,7 +25,9 @@ class OneByOne:
         self.asked: list[str] = []
         self.answers: list[asyncio.Future[Decision]] = []
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision | Awaitable[Decision]:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Any = None
+    ) -> Decision | Awaitable[Decision]:
         if action is not Action.CALL:
             return Decision(True)
         self.asked.append(uri)

@@ -24,7 +24,9 @@ class Divided:
     def __init__(self, opinion: Any) -> None:
         self.opinion = opinion
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision | Awaitable[Decision]:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Any = None
+    ) -> Decision | Awaitable[Decision]:
         if action is not Action.PUBLISH:
             return YES
         if isinstance(self.opinion, Exception):
@@ -70,7 +72,7 @@ async def test_a_killed_session_is_said_goodbye_and_its_connection_closed() -> N
 
 async def test_what_waited_for_an_authorizer_goes_with_the_session() -> None:
     class Never:
-        def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Any:
+        def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any = None) -> Any:
             return asyncio.get_running_loop().create_future() if uri == "com.slow" else YES
 
     caller, victim = two_clients(Never())
@@ -144,7 +146,7 @@ async def test_a_session_that_was_resumed_is_told_about_with_its_new_transport()
 
 
 @pytest.mark.parametrize(
-    ("opinion", "is_allowed"), [(YES, True), (NO, False), ("later", False), (RuntimeError("broken"), False), (5, False)]
+    ("opinion", "is_allowed"), [(YES, True), (NO, False), ("later", True), (RuntimeError("broken"), False), (5, False)]
 )
 async def test_an_authorizer_is_asked_about_the_topic_of_a_testament(opinion: Any, is_allowed: bool) -> None:
     owner, heir = two_clients(Divided(opinion))
@@ -152,8 +154,70 @@ async def test_an_authorizer_is_asked_about_the_topic_of_a_testament(opinion: An
     heir.take()
 
     owner.call(TESTAMENT, "com.last.words", ["words"])
+    await settle()
 
     message = owner.take_one()
     assert type(message) is (Result if is_allowed else Error)
     owner.link.lose()
     assert len(heir.take()) == is_allowed
+
+
+async def test_what_a_session_sends_behind_a_request_that_implies_a_question_stays_behind_it() -> None:
+    class Publishing(Divided):
+        async def later(self) -> Decision:
+            await allowed.wait()
+            return NO
+
+    allowed = asyncio.Event()
+    caller, _ = two_clients(Publishing("later"))
+
+    caller.call(TESTAMENT, "com.last.words", [])
+    caller.call("wamp.session.count")
+    await settle()
+    assert caller.take() == []
+    allowed.set()
+    await settle()
+
+    assert [(type(message), message.request) for message in caller.take()] == [(Error, 1), (Result, 2)]
+
+
+async def test_a_call_that_waits_for_what_it_implies_can_be_canceled() -> None:
+    class Never(Divided):
+        async def later(self) -> Decision:
+            await asyncio.get_running_loop().create_future()
+            return YES
+
+    caller, _ = two_clients(Never("later"))
+    caller.connection.session.caller_cancels = True
+    request = caller.call(TESTAMENT, "com.last.words", [])
+    await settle()
+
+    caller.cancel(request)
+    caller.call("wamp.session.count")
+
+    error, result = caller.take()
+    assert (error.request, error.error, type(result)) == (request, "wamp.error.canceled", Result)
+    await settle()
+
+
+async def test_each_schema_that_is_described_is_asked_about_but_lists_are_not_waited_for() -> None:
+    class Slowly:
+        def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any = None) -> Any:
+            return YES if session is definer.connection.session or uri.startswith("wamp.") else self.later(uri)
+
+        async def later(self, uri: str) -> Decision:
+            return YES if uri == "com.mine" else NO
+
+    gateway = open_gateway(Slowly())
+    definer, reader = Client(gateway), Client(gateway)
+    definer.join()
+    reader.join()
+    for uri in ("com.mine", "com.other"):
+        definer.call("wamp.schema.define", uri, {"kind": "procedure"})
+
+    for uri in ("com.mine", "com.other"):
+        reader.call("wamp.schema.get", uri)
+    reader.call("wamp.schema.list")
+    await settle()
+
+    assert [reader.args(message) for message in reader.take()] == [[{"kind": "procedure"}], [None], [[]]]

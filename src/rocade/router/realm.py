@@ -98,8 +98,17 @@ _REQUEST_TYPES: dict[type[Message], int] = {
 class Authorize(Protocol):
     """Whether a session may do what one of its requests implies."""
 
-    def __call__(self, session: Session, action: Action, uri: str, match: Match = Match.EXACT, /) -> Decision:
-        """The decision, at once."""
+    def __call__(
+        self, session: Session, action: Action, uri: str, match: Match = Match.EXACT, /, *, waits: bool = True
+    ) -> Decision:
+        """The decision, at once.
+
+        Args:
+            session: who asks.
+            action, uri, match: for what.
+            waits: whether the request can be broken off by an exception now, and carried out again once there is a
+                decision. Otherwise no decision means no.
+        """
 
 
 class Realm:
@@ -290,5 +299,5 @@ class Realm:
         return []
 
 
-def _by_role(session: Session, action: Action, uri: str, match: Match = Match.EXACT) -> Decision:
+def _by_role(session: Session, action: Action, uri: str, match: Match = Match.EXACT, *, waits: bool = True) -> Decision:
     return session.role.decide(action, uri, match)

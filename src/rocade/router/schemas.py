@@ -231,7 +231,7 @@ class Schemas:
             definition
             for each in (Kind if kind is None else (kind,))
             for definition in self._definitions.values()
-            if definition.kind is each and self._may_read(caller, definition)
+            if definition.kind is each and self._may_read(caller, definition, waits=False)
         ]
 
     def _described(self, caller: Session, uri: str | None, kind: Kind | None) -> Answer:
@@ -246,11 +246,11 @@ class Schemas:
                 return Answer([found.schema])
         return Answer([None])
 
-    def _may_read(self, caller: Session, definition: Definition) -> bool:
+    def _may_read(self, caller: Session, definition: Definition, *, waits: bool = True) -> bool:
         if definition.kind is Kind.ERROR or caller in definition.definers:
             return True
         actions = (_USING[definition.kind], _OFFERING[definition.kind])
-        return any(self._realm.authorize(caller, action, definition.uri).allowed for action in actions)
+        return any(self._realm.authorize(caller, action, definition.uri, waits=waits).allowed for action in actions)
 
 
 def _size(schema: dict[str, Any]) -> int:

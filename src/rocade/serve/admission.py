@@ -13,12 +13,15 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.permissions import Action, Decision
 from rocade.router.realm import Realm
-from rocade.serve.authorization import Authorizer
+from rocade.serve.authorization import Authorizer, Undecided
+from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import (
     Call,
     Cancel,
@@ -94,8 +97,9 @@ class Admission:
         self._now = asyncio.get_running_loop().time
         # Progressive call invocations rest on it, and whoever announces them is no old client.
         self._sequential = realm.sequential_requests or session.caller_streams
-        # messages with their pending decision (None: not asked for yet), in the order they were sent
-        self._waiting: deque[tuple[Message, Awaitable[Decision] | Decision | None]] = deque()
+        # messages with their pending decision (None: not asked for yet), in the order they were sent, and with the
+        # serializer that they came in: the session may be resumed with another one
+        self._waiting: deque[tuple[Message, _Pending, Serializer]] = deque()
         self._waiting_bytes = 0
         self._paused = False
         self._task: asyncio.Task[None] | None = None
@@ -127,7 +131,11 @@ class Admission:
             disclose = decision.disclose
         elif self._waiting and type(message) is Cancel and self._cancel_waiting(message):
             return
-        effects = self._realm.receive(self.session, message, self._now(), disclose)
+        try:
+            effects = self._realm.receive(self.session, message, self._now(), disclose)
+        except Undecided as undecided:
+            self._wait(message, _Implied(disclose, undecided, {}))
+            return
         if effects:
             self._gateway.carry_out(self._realm, effects)
             if len(effects) > MANY_EFFECTS:
@@ -174,28 +182,52 @@ class Admission:
             else:
                 return _NOT_ASKED
             # Authorizers match URIs and remember them, so what is no URI must not get there.
-            return self._authorize(self.session, action, uri, match) if len(uri) <= MAX_URI_LENGTH else _TOO_LONG
-        except Exception:
-            logger.exception("the authorizer failed on %s; refused", kind.__name__.upper())
-            return _FAILED
+            if len(uri) > MAX_URI_LENGTH:
+                return _TOO_LONG
+            return self._authorize(self.session, action, uri, match, message.options)  # type: ignore[attr-defined]
+        except Exception as error:
+            logger.debug("the authorizer failed on %s", kind.__name__.upper(), exc_info=True)
+            return _failed(f"the authorizer raised {error!r}")
 
     def _refuse(self, message: Message, decision: Decision) -> None:
+        if decision is not _TOO_LONG:
+            self._gateway.refusals.tell(self.session, *_asked_about(message), decision, self._now())
         self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, _refusal(message, decision)))
 
-    def _let_in(self, message: Message, decision: Decision) -> None:
-        if not decision.allowed:
-            self._refuse(message, decision)
+    def _let_in(self, message: Message, pending: Decision | _Implied, serializer: Serializer) -> None:
+        """Let in what has waited."""
+        session = self.session
+        if type(pending) is Decision and not pending.allowed:
+            self._refuse(message, pending)
             return
-        if decision is _CONTINUED:
-            effects = self._realm.continue_call(self.session, message)  # type: ignore[arg-type]
-        else:
-            effects = self._realm.receive(self.session, message, self._now(), decision.disclose)
+        now, session.serializer = session.serializer, serializer
+        try:
+            if pending is _CONTINUED:
+                effects = self._realm.continue_call(session, message)  # type: ignore[arg-type]
+            elif type(pending) is Decision:
+                effects = self._realm.receive(session, message, self._now(), pending.disclose)
+            else:
+                assert type(pending) is _Implied
+                with self._gateway.implied.answered(pending.answers):
+                    effects = self._realm.receive(session, message, self._now(), pending.disclose)
+        except Undecided as undecided:
+            disclose, answers = pending.disclose, pending.answers if type(pending) is _Implied else {}
+            self._waiting.appendleft((message, _Implied(disclose, undecided, answers), serializer))
+            self._waiting_bytes += _payload_bytes(message)
+            return
+        finally:
+            session.serializer = now
         self._gateway.carry_out(self._realm, effects)
 
     # --- the waiting room -------------------------------------------------------------------------
 
-    def _wait(self, message: Message, decision: Awaitable[Decision] | Decision | None) -> None:
-        self._waiting.append((message, decision))
+    def attached(self, link: Link) -> None:
+        """The session goes on with another link."""
+        if self._paused:
+            link.pause_reading()
+
+    def _wait(self, message: Message, pending: _Pending) -> None:
+        self._waiting.append((message, pending, self.session.serializer))
         self._waiting_bytes += _payload_bytes(message)
         if not self._paused and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES):
             self._paused = True
@@ -206,14 +238,17 @@ class Admission:
         """Let waiting messages in, one after the other, until none waits."""
         waiting = self._waiting
         while waiting:
-            message, pending = waiting[0]
+            message, pending, serializer = waiting[0]
             answer = self._ask(message) if pending is None else pending
-            decision = answer if type(answer) is Decision else await self._awaited(answer, message)
+            if type(answer) is _Implied:
+                answer.answers[answer.undecided.question] = await self._awaited(answer.undecided.answer, message)
+            elif type(answer) is not Decision:
+                answer = await self._awaited(answer, message)
             if not waiting or waiting[0][0] is not message:
                 return  # not wanted any more, and an authorizer that would not be canceled; another task goes on
             self._take_out(0)
             try:
-                self._let_in(message, decision)
+                self._let_in(message, answer, serializer)
             except ProtocolViolation as violation:
                 self._gateway.abort(self.session, violation)
             except Exception:
@@ -233,7 +268,9 @@ class Admission:
 
     def _stop_asking(self) -> None:
         """The answer about the first message that waits, the only one that was asked about, is not wanted any more."""
-        pending = self._waiting[0][1]
+        pending: Any = self._waiting[0][1]
+        if type(pending) is _Implied:
+            pending = pending.undecided.answer
         if inspect.iscoroutine(pending):
             if inspect.getcoroutinestate(pending) == inspect.CORO_CREATED:
                 pending.close()  # what has begun ends with the task
@@ -250,22 +287,22 @@ class Admission:
                 decision = await answer
             if type(decision) is Decision:
                 return decision
-            logger.error("the authorizer answered %r to %s; refused", decision, what)
+            return _failed(f"the authorizer answered a {type(decision).__name__}")
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise  # the session is gone
-            logger.error("what the authorizer awaited for %s was canceled; refused", what)
+            return _failed("what the authorizer awaited was canceled")
         except TimeoutError:
-            logger.error("the authorizer did not answer %s within %g s; refused", what, AUTHORIZATION_DEADLINE)
-        except Exception:
-            logger.exception("the authorizer failed on %s; refused", what)
-        return _FAILED
+            return _failed(f"the authorizer did not answer {what} within {AUTHORIZATION_DEADLINE:g} s")
+        except Exception as error:
+            logger.debug("the authorizer failed on %s", what, exc_info=True)
+            return _failed(f"the authorizer raised {error!r}")
 
     def _cancel_waiting(self, cancel: Cancel) -> bool:
         """Answer a CALL that is still waiting here; whether there was one."""
-        for index, (message, decision) in enumerate(self._waiting):
-            if type(message) is Call and message.request == cancel.request and decision is not _CONTINUED:
+        for index, (message, pending, _) in enumerate(self._waiting):
+            if type(message) is Call and message.request == cancel.request and pending is not _CONTINUED:
                 if index == 0:
                     self._stop_asking()
                 self._take_out(index)
@@ -281,14 +318,42 @@ def _payload_bytes(message: Message) -> int:
     return len(getattr(message, "args", b"")) + len(getattr(message, "kwargs", b""))
 
 
-_FAILED = Decision(False)
+class _Implied(Struct):
+    """What a message waits for that may be sent, but implies something else.
+
+    Attributes:
+        disclose: of the decision that let it in so far.
+        undecided: what it waits for.
+        answers: what was answered about it before. Question -> answer.
+    """
+
+    disclose: bool
+    undecided: Undecided
+    answers: dict[Any, Decision]
+
+
+_Pending: TypeAlias = Awaitable[Decision] | Decision | _Implied | None
+
+
+def _failed(reason: str) -> Decision:
+    return Decision(False, failed=True, reason=reason)
+
+
 _TOO_LONG = Decision(False)
 _NOT_ASKED = Decision(True)
 _CONTINUED = Decision(True)
 
 
+def _asked_about(message: Any) -> tuple[Action, str, Match]:
+    action = Action(type(message).__name__.lower())
+    if action is Action.CALL or action is Action.PUBLISH:
+        return action, message.procedure if action is Action.CALL else message.topic, Match.EXACT
+    uri = message.topic if action is Action.SUBSCRIBE else message.procedure
+    return action, uri, message.options.match or Match.EXACT
+
+
 def _refusal(message: Message, decision: Decision) -> ApplicationError:
-    if decision is _FAILED:
+    if decision.failed:
         return ApplicationError("wamp.error.authorization_failed", "it could not be determined whether this is allowed")
     if decision is _TOO_LONG:
         return ApplicationError("wamp.error.invalid_uri", f"a URI has at most {MAX_URI_LENGTH} characters")

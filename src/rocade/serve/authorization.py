@@ -7,9 +7,9 @@ from typing import Protocol
 
 from rocade.router.permissions import Action, Decision
 from rocade.router.session import Session
-from rocade.wamp.messages import Match
+from rocade.wamp.messages import Details, Match
 
-__all__ = ["Authorizer", "RolePermissions"]
+__all__ = ["Authorizer", "RolePermissions", "Undecided"]
 
 
 class Authorizer(Protocol):
@@ -19,7 +19,9 @@ class Authorizer(Protocol):
     Raising, or taking longer than the admission's deadline, means no.
     """
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision | Awaitable[Decision]:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Details | None = None
+    ) -> Decision | Awaitable[Decision]:
         """Whether `session` may do `action` on `uri`.
 
         Args:
@@ -27,12 +29,30 @@ class Authorizer(Protocol):
             action: what for.
             uri: a topic or procedure, or a pattern of them.
             match: how `uri` is meant; patterns come with SUBSCRIBE and REGISTER only.
+            options: those of the request; None where it is only implied by one.
         """
+
+
+class Undecided(Exception):
+    """Whether a session may do what its request implies must be awaited before the request can go on.
+
+    Attributes:
+        question: session id, action, URI and match.
+        answer: what is to be awaited.
+    """
+
+    def __init__(self, question: tuple[int, Action, str, Match], answer: Awaitable[Decision]) -> None:
+        """See the attributes."""
+        super().__init__(question)
+        self.question = question
+        self.answer = answer
 
 
 class RolePermissions:
     """Answers from the permissions of the session's role, at once."""
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Details | None = None
+    ) -> Decision:
         """The role's decision, remembered by the role."""
         return session.role.decide(action, uri, match)

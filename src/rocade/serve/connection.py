@@ -237,6 +237,7 @@ class Connection:
             authid=identity.authid,
             authmethod=identity.authmethod,
             authprovider=identity.authprovider,
+            authextra=identity.authextra,
             roles=hello.details.roles,
             transport=_transport_details(self.link),
         )

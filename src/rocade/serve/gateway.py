@@ -8,7 +8,6 @@ bytes into the outbox of every receiver.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import random
 import time
@@ -35,15 +34,16 @@ from rocade.router.effects import (
     WakeAt,
 )
 from rocade.router.history import HistoryRule, Page, Query
-from rocade.router.permissions import DENIED, Action, Decision, Role
+from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authorization import Authorizer, RolePermissions
 from rocade.serve.connection import Connection
+from rocade.serve.implied import ImpliedRequests
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
+from rocade.serve.refusals import Refusals
 from rocade.serve.resumption import Resumption
-from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["ConnectedSession", "Gateway"]
@@ -87,6 +87,9 @@ class Gateway:
         realms: realm name -> realm.
         event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
         connections: all that are open, in a session or not.
+        authorizer: asked about every request.
+        refusals: tells the operator what was refused.
+        implied: asks the authorizer about what requests imply.
         agent: how the router names itself to clients.
         max_outbox_bytes: bytes that may wait for one client before it is disconnected.
         resume_window: seconds that a resumable session outlives its connection; 0 when none does.
@@ -113,6 +116,8 @@ class Gateway:
         self.max_outbox_bytes = max_outbox_bytes
         self.resume_window = resume_window
         self.authorizer: Authorizer = authorizer or RolePermissions()
+        self.refusals = Refusals()
+        self.implied = ImpliedRequests(self)
         self.realms: dict[str, Realm] = {}
         self.event_stores: dict[str, EventStore] = {}
         self.connections: set[Connection] = set()
@@ -159,26 +164,13 @@ class Gateway:
             random_id=self.random_id,
             random_below=self._random.randrange,
             wall_clock=time.time,
-            authorize=self._authorize_at_once,
+            authorize=self.implied.authorize,
             strict_uris=strict_uris,
             sequential_requests=sequential_requests,
             history=history,
             has_event_store=has_event_store,
         )
         return realm
-
-    def _authorize_at_once(self, session: Session, action: Action, uri: str, match: Match = Match.EXACT) -> Decision:
-        """The authorizer's answer about what a request implies. A failure means no, and so does having to wait."""
-        try:
-            decision = self.authorizer.authorize(session, action, uri, match)
-        except Exception:
-            logger.exception("the authorizer failed on what a meta procedure implies; refused")
-            return DENIED
-        if isinstance(decision, Decision):
-            return decision
-        if inspect.iscoroutine(decision):
-            decision.close()
-        return DENIED
 
     def random_id(self) -> int:
         """A global-scope id: uniform over [1, 2^53]."""

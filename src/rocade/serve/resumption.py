@@ -315,6 +315,7 @@ class Resumption:
         self.stop_waiting()
         self.session.serializer = link.wire.serializer
         self.outbox.attach(link, previous)
+        self.admission.attached(link)
 
     def end_soon(self, reason: str) -> None:
         """As `end`, but not from within what is going on."""

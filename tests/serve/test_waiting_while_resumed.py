@@ -1,0 +1,125 @@
+"""Messages that wait for an authorizer while their session goes on with another connection."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.serve.scene import WIRES, Client, open_gateway, settle
+
+from rocade.router.permissions import Action, Decision
+from rocade.router.session import Session
+from rocade.serve.admission import MAX_WAITING
+from rocade.serve.gateway import Gateway
+from rocade.wamp.messages import Event, Match, Published, Result, Welcome
+
+YES = Decision(True)
+
+
+class Slow:
+    """An authorizer that has no answer about publications on "slow.topic" until the test gives one."""
+
+    def __init__(self) -> None:
+        self.answer = asyncio.get_running_loop().create_future()
+
+    def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any = None) -> Any:
+        return self.answer if uri == "slow.topic" and action is Action.PUBLISH else YES
+
+
+def joined(gateway: Gateway, serializer: str) -> tuple[Client, Welcome]:
+    client = Client(gateway, wire=WIRES[serializer])
+    client.hello(resumable=True)
+    welcome = client.take_one()
+    assert type(welcome) is Welcome
+    client.last_request = 0
+    return client, welcome
+
+
+def resumed(gateway: Gateway, before: Client, welcome: Welcome, serializer: str) -> Client:
+    client = Client(gateway, wire=WIRES[serializer])
+    details = welcome.details
+    client.hello(resumable=True, resume_session=welcome.session, resume_token=details.resume_token, received=0)
+    welcome = client.take()[0]
+    assert type(welcome) is Welcome, welcome
+    assert welcome.details.resumed
+    client.last_request = before.last_request
+    return client
+
+
+@pytest.mark.parametrize("after", ["json", "msgpack", "cbor"])
+@pytest.mark.parametrize("before", ["json", "msgpack", "cbor"])
+async def test_what_waits_is_read_as_it_was_sent_whatever_the_session_speaks_now(before: str, after: str) -> None:
+    slow = Slow()
+    gateway = open_gateway(slow, resume_window=60)
+    listener = Client(gateway)
+    listener.join()
+    for topic in ("slow.topic", "com.topic"):
+        listener.subscribe(topic)
+    listener.take()
+    client, welcome = joined(gateway, before)
+    payload = {"text": "grüße", "list": [1, 2.5, None, True]}
+    client.publish("slow.topic", payload, b"\x00\xff")
+    client.publish("com.topic", payload, acknowledge=True)
+    client.call("wamp.session.get", welcome.session)
+    await settle()
+    client.link.lose()
+
+    client = resumed(gateway, client, welcome, after)
+    client.publish("com.topic", "with the new serializer", acknowledge=True)
+    slow.answer.set_result(YES)
+    await settle()
+
+    events = listener.take()
+    assert [type(event) for event in events] == [Event] * 3
+    expected = [[payload, b"\x00\xff"], [payload], ["with the new serializer"]]
+    if listener.link.wire.serializer.name == "json":
+        assert [listener.args(event) for event in events] == expected
+    published, result, last = client.take()
+    assert (type(published), type(result), type(last)) == (Published, Result, Published)
+    assert client.args(result)[0]["session"] == welcome.session
+
+
+async def test_a_reader_that_was_paused_is_paused_on_the_new_connection_too() -> None:
+    slow = Slow()
+    gateway = open_gateway(slow, resume_window=60)
+    client, welcome = joined(gateway, "json")
+    client.publish("slow.topic")
+    for _ in range(MAX_WAITING):
+        client.publish("com.topic", acknowledge=True)
+    await settle()
+    assert client.link.reading == ["pause"]
+    assert len(client.link.held) == 1
+    client.link.lose()
+
+    client = resumed(gateway, client, welcome, "json")
+    client.last_request -= 1  # the last one was not read
+    for _ in range(3):
+        client.publish("com.topic", acknowledge=True)
+
+    assert client.link.reading == ["pause"]
+    assert len(client.link.held) == 3
+    slow.answer.set_result(YES)
+    await settle()
+    assert client.link.reading == ["pause", "resume"]
+    assert len(client.link.held) == 0
+    assert len(client.take()) == MAX_WAITING - 1 + 3
+
+
+async def test_what_was_let_in_while_there_was_no_connection_is_answered_on_the_next() -> None:
+    slow = Slow()
+    gateway = open_gateway(slow, resume_window=60)
+    client, welcome = joined(gateway, "json")
+    for _ in range(MAX_WAITING):
+        client.publish("slow.topic", acknowledge=True)
+    await settle()
+    client.link.lose()
+    slow.answer.set_result(YES)
+    await settle()
+
+    details = welcome.details
+    client = Client(gateway, wire=WIRES["cbor"])
+    client.hello(resumable=True, resume_session=welcome.session, resume_token=details.resume_token, received=0)
+
+    assert [type(message) for message in client.take()] == [Welcome] + [Published] * MAX_WAITING
+    assert client.link.reading == []
