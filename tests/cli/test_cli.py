@@ -116,7 +116,8 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (
         (*ROLE, "authorizer"),
         "com.example.authorize",
-        "workers[0].realms[0].roles[0].authorizer: dynamic authorizers are not supported yet",
+        "workers[0].realms[0].roles[0].authorizer: no permission of a role in realm 'realm1' allows to register "
+        "'com.example.authorize', so nobody could answer",
     ),
     (
         (*PERMISSION, "allow"),

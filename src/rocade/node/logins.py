@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import importlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
@@ -31,6 +30,7 @@ from rocade.node.authentication import (
     WampCraUser,
 )
 from rocade.node.configuration_file import joined
+from rocade.node.functions import named
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.authentication.asked import Ask, Asked, AskedAtOnce, AskedTicket, Asking, function, procedure
 from rocade.serve.authentication.cryptosign import (
@@ -80,7 +80,7 @@ def check_logins(auth: Auth, path: str, realms: Realms) -> None:
         if isinstance(settings, DynamicAuth):
             _check_dynamic(settings, at, realms)
         elif isinstance(settings, FunctionAuth):
-            _named(settings.create, f"{at}.create")
+            named(settings.create, f"{at}.create")
         if isinstance(settings, AnonymousAuth):
             _check_role(settings.role, f"{at}.role", realms)
         elif settings.default_role is not None:
@@ -237,24 +237,8 @@ def _asking(settings: DynamicAuth | FunctionAuth, path: str, calls: InternalCall
     if isinstance(settings, DynamicAuth):
         ask = procedure(calls, settings.authenticator, settings.authenticator_realm)
         return Asking(ask, "dynamic", settings.authenticator, settings.default_role)
-    ask = function(_named(settings.create, f"{path}.create"), settings.config)
+    ask = function(named(settings.create, f"{path}.create"), settings.config)
     return Asking(ask, "function", settings.create, settings.default_role)
-
-
-def _named(name: str, path: str) -> Callable[..., Any]:
-    """The function of this name."""
-    module, _, attribute = name.rpartition(".")
-    if not module:
-        raise ConfigurationError(path, f"{name!r} names no module; write it as 'module.function'")
-    try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(path, f"there is no Python module {error.name!r}") from None
-    except Exception as error:
-        raise ConfigurationError(path, f"the module {module!r} cannot be imported: {error!r}") from None
-    if not callable(found):
-        raise ConfigurationError(path, f"there is no function {attribute!r} in the module {module!r}")
-    return found  # type: ignore[no-any-return]
 
 
 def _known(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from rocade.node.section import FilePath, Identifier, Section, fixed, not_yet
+from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
 
 __all__ = [
     "Allow",
+    "AuthorizerCache",
+    "AuthorizerFunction",
     "Disclose",
     "EventHistory",
     "Match",
@@ -56,7 +58,8 @@ class Permission(Section, kw_only=True, frozen=True):
         str,
         Meta(
             description="URI or pattern. Without `match`, a `*` at the end makes it a prefix (`*` alone: every URI), "
-            "and a `*` as a component elsewhere makes it a wildcard pattern."
+            "and a `*` as a component elsewhere makes it a wildcard pattern. `{authid}` and `{session}` as components "
+            "stand for those of whoever asks."
         ),
     ]
     match: Annotated[Match | None, Meta(description="How `uri` matches. Default: exact, unless it has a `*`.")] = None
@@ -104,14 +107,50 @@ class Permission(Section, kw_only=True, frozen=True):
         return self.pattern == ("", "prefix")
 
 
-class Role(Section, kw_only=True, frozen=True):
-    """A named set of permissions in a realm. What no permission grants is denied."""
+class AuthorizerFunction(Section, kw_only=True, frozen=True, tag_field="type", tag="function"):
+    """A Python function that decides: it is called with (session, uri, action, options). Rocade's own addition."""
 
-    refused: ClassVar = {"authorizer": "dynamic authorizers are not supported yet"}
+    create: Annotated[
+        Text,
+        Meta(
+            description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
+            "Both may be coroutine functions; neither may block."
+        ),
+    ]
+    config: Annotated[dict[str, Any], Meta(description="Handed over to `create`.")] = {}
+
+
+class AuthorizerCache(Section, kw_only=True, frozen=True):
+    """How long answers of an authorizer hold that it allows to be cached. Rocade's own addition."""
+
+    seconds: Annotated[float, Meta(ge=0, le=86400, description="How long an answer holds; 0: never.")] = 60.0
+    entries: Annotated[int, Meta(ge=1, le=1_000_000, description="Answers that are kept for a role.")] = 10_000
+    per: Annotated[
+        Literal["session", "authid", "role"],
+        Meta(description="For whom an answer holds: this session, all of its authid, or all of its role."),
+    ] = "session"
+
+
+class Role(Section, kw_only=True, frozen=True):
+    """A named set of permissions in a realm. What neither a permission nor the authorizer grants is denied."""
 
     name: Annotated[str, Meta(min_length=1, description="What authentication refers to.")]
     id: Identifier | None = None
     permissions: Annotated[tuple[Permission, ...], Meta(description="Static permissions.")] = ()
+    authorizer: Annotated[
+        AuthorizerFunction | Text | None,
+        Meta(
+            description="Who decides what no permission speaks of: a procedure that is called with (session, uri, "
+            "action, options), or a function."
+        ),
+    ] = None
+    authorizer_realm: Annotated[
+        str | None,
+        Meta(description="Where that procedure is registered. Default: in this realm. Rocade's own addition."),
+    ] = field(name="authorizer-realm", default=None)
+    authorizer_cache: Annotated[AuthorizerCache, Meta(description="How long its answers hold.")] = field(
+        name="authorizer-cache", default=AuthorizerCache()
+    )
     allow_by_default: Annotated[
         bool,
         Meta(description="Grants everything that no permission speaks of."),

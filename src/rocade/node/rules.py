@@ -12,7 +12,8 @@ from rocade.errors import ConfigurationError
 from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
 from rocade.node.logins import check_logins
-from rocade.node.realms import MemoryStore, Permission, Realm, Role, SqliteStore
+from rocade.node.policy import check_authorizers, check_role
+from rocade.node.realms import MemoryStore, Realm, SqliteStore
 from rocade.node.services import (
     ALL_SERIALIZERS,
     LongPollService,
@@ -78,10 +79,11 @@ def _check_realms(worker: RouterWorker, path: str) -> None:
     for index, realm in enumerate(worker.realms):
         check_realm_name(realm.name, f"{path}[{index}].name")
         for role_index, role in enumerate(realm.roles):
-            _check_role(role, f"{path}[{index}].roles[{role_index}]")
+            check_role(role, f"{path}[{index}].roles[{role_index}]")
         _check_unique((role.name for role in realm.roles), f"{path}[{index}].roles", "name", "role")
         _check_history(realm, f"{path}[{index}].store")
     _check_unique((realm.name for realm in worker.realms), path, "name", "realm")
+    check_authorizers(worker.realms, path)
     _check_stores(worker, path)
 
 
@@ -141,32 +143,6 @@ def _check_unique(names: Iterable[str], path: str, key: str, kind: str) -> None:
                 f"{path}[{index}].{key}", f"the {kind} {name!r} is defined already ({path}[{first[name]}])"
             )
         first[name] = index
-
-
-def _check_role(role: Role, path: str) -> None:
-    seen: dict[tuple[str, str], int] = {}  # pattern -> index of the permission that has it
-    for index, permission in enumerate(role.permissions):
-        at = f"{path}.permissions[{index}]"
-        _check_permission(permission, at)
-        if permission.pattern in seen:
-            raise ConfigurationError(
-                f"{at}.uri",
-                f"{permission.uri!r} has a permission already ({path}.permissions[{seen[permission.pattern]}])",
-            )
-        seen[permission.pattern] = index
-
-
-def _check_permission(permission: Permission, path: str) -> None:
-    if permission.mixes_forms:
-        raise ConfigurationError(
-            path, "'allow' and version 1's 'call', 'register', 'publish', 'subscribe' exclude each other"
-        )
-    uri, match = permission.pattern
-    if match == "exact" and not is_uri(uri):
-        hint = " (every URI is '*')" if not uri else ""
-        raise ConfigurationError(f"{path}.uri", f"{permission.uri!r} is no URI{hint}")
-    if match != "exact" and not is_pattern(uri):
-        raise ConfigurationError(f"{path}.uri", f"{permission.uri!r} is no URI pattern")
 
 
 # Transports

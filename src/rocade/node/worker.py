@@ -25,8 +25,8 @@ from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
 from rocade.node.certificates import server_tls
 from rocade.node.logins import authenticators
+from rocade.node.policy import role, role_authorizers
 from rocade.router.history import HistoryRule
-from rocade.router.permissions import Permission, Role
 from rocade.serve.gateway import Gateway
 from rocade.serve.internal import InternalCalls
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
@@ -73,12 +73,17 @@ class Worker:
         for realm in configuration.realms:
             self.gateway.add_realm(
                 realm.name,
-                [_role(role) for role in realm.roles],
+                [role(each) for each in realm.roles],
                 strict_uris=realm.options.uri_check == "strict",
                 sequential_requests=realm.options.request_ids == "sequential",
                 history=_history(realm),
                 has_event_store=isinstance(realm.store, realms.SqliteStore),
             )
+        authorizers = role_authorizers(configuration.realms, self._calls)
+        if authorizers is not None:
+            self.gateway.authorizer = authorizers
+            for name, built in self.gateway.realms.items():
+                built.meta.add(authorizers.procedures(name))
         self._stores: list[HistoryStore] = []
         self._tls: list[ServerTLS | None] = []
         self._sockets: list[socket.socket] = []
@@ -300,29 +305,6 @@ def _history_line(realm: realms.Realm) -> str:
     place = f"in {store.path}" if isinstance(store, realms.SqliteStore) else "in memory"
     uris = ", ".join(repr(entry.uri) for entry in store.event_history)
     return f"event history of {realm.name} {place}: {uris or 'of nothing'}"
-
-
-def _role(role: realms.Role) -> Role:
-    permissions = [_permission(permission) for permission in role.permissions]
-    if role.allow_by_default:
-        everything = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
-        permissions.insert(0, everything)
-    return Role(role.name, permissions, trustlevel=role.trustlevel)
-
-
-def _permission(permission: realms.Permission) -> Permission:
-    uri, match = permission.pattern
-    granted = permission.granted
-    return Permission(
-        uri=uri,
-        match=Match(match),
-        call=granted.call,
-        register=granted.register,
-        publish=granted.publish,
-        subscribe=granted.subscribe,
-        disclose_caller=permission.disclose.caller,
-        disclose_publisher=permission.disclose.publisher,
-    )
 
 
 def _application(service: services.Service) -> ASGIApp:

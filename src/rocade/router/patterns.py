@@ -16,7 +16,23 @@ from rocade.wamp.messages import Match
 
 T = TypeVar("T")
 
-__all__ = ["PatternIndex"]
+__all__ = ["PatternIndex", "is_matched"]
+
+
+def is_matched(uri: str, pattern: str, match: Match) -> bool:
+    """Whether a URI is among those that a pattern stands for.
+
+    Args:
+        uri: one URI.
+        pattern: compared with it.
+        match: how.
+    """
+    if match is Match.EXACT:
+        return uri == pattern
+    if match is Match.PREFIX:
+        return uri.startswith(pattern)
+    ours, theirs = uri.split("."), pattern.split(".")
+    return len(ours) == len(theirs) and all(b in ("", a) for a, b in zip(ours, theirs, strict=True))
 
 
 class PatternIndex(Generic[T]):

@@ -164,7 +164,7 @@ class Realm:
         self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
             Subscribe: self.broker.subscribe,
             Unsubscribe: self.broker.unsubscribe,
-            Register: self.dealer.register,
+            Register: self._register,
             Unregister: self.dealer.unregister,
             Cancel: self.dealer.cancel,
             Error: self.dealer.error,
@@ -248,6 +248,11 @@ class Realm:
             return handler(session, message)
         except ApplicationError as error:
             return self.refuse(session, message, error)
+
+    def _register(self, session: Session, message: Register) -> list[Effect]:
+        if message.procedure in self._meta_procedures:
+            raise ApplicationError("wamp.error.invalid_uri", f"{message.procedure!r} is a procedure of the router")
+        return self.dealer.register(session, message)
 
     def continue_call(self, session: Session, message: Call) -> list[Effect]:
         """Route a CALL whose request id says that it continues another; see `Session.take_request`.

@@ -24,6 +24,7 @@ from rocade.wamp.messages import (
 
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
+    from rocade.router.session import Session
     from rocade.serve.gateway import Gateway
 
 __all__ = ["InternalCalls"]
@@ -69,6 +70,18 @@ class InternalCalls:
         if caller is None:
             caller = self._callers[there] = _Caller(self._gateway, there)
         return await caller.call(procedure, args)
+
+    def is_callee(self, realm: str, procedure: str, session: Session) -> bool:
+        """Whether calls of a procedure may go to this session.
+
+        Args:
+            realm: where it is called.
+            procedure: its URI.
+            session: any session.
+        """
+        there = self._gateway.realms.get(realm)
+        registration = None if there is None else there.dealer.best_match(procedure)
+        return registration is not None and session in registration.callees
 
 
 class _Caller:
