@@ -51,6 +51,9 @@ THOROUGH_WAYS = {
 
 EVERY_WAY = {
     "test_canceling.py",
+    "test_crossing.py",
+    "test_messages.py",
+    "test_order.py",
     "test_procedures.py",
     "test_publish_subscribe.py",
     "test_resumption.py",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.conformance.peer import Peer
 from tests.conformance.router import RealmUnderTest
@@ -54,6 +56,18 @@ async def test_unavailable_callees_are_tried_once_each_in_the_order_of_the_polic
         assert (invocation.args, invocation.details.caller) == (["payload"], caller.session)
     await caller.expect_error(48, NOBODY)
     await caller.expect_nothing()
+    for callee in callees:
+        await callee.expect_nothing()
+
+
+async def test_at_random_too_each_unavailable_callee_is_tried_once(realm: RealmUnderTest) -> None:
+    """advanced/rpc_call_rerouting.md, Rerouting Rules: another one, as long as it is not the same."""
+    callees, caller = await share(realm, Invoke.RANDOM), await realm.join()
+
+    await caller.call(PROCEDURE)
+
+    await asyncio.gather(*(refuse(callee) for callee in callees))
+    await caller.expect_error(48, NOBODY)
     for callee in callees:
         await callee.expect_nothing()
 
@@ -222,6 +236,28 @@ async def test_nobody_waits_for_callees_that_are_gone(realm: RealmUnderTest, way
         await callee.vanish()
 
     await caller.expect_error(48, NOBODY)
+
+
+@pytest.mark.parametrize("way_out", ["goodbye", "vanish"])
+async def test_when_a_busy_callee_is_gone_its_callers_are_told_and_another_takes_over_what_waits(
+    realm: RealmUnderTest, way_out: str
+) -> None:
+    """basic/remote_procedure_call.md, Callee Leaving; advanced/rpc_shared_registration.md, Hot Stand-By."""
+    (first, second), caller = await share(realm, Invoke.FIRST, 2, concurrency=1), await realm.join()
+    requests = [await caller.call(PROCEDURE, number) for number in range(4)]
+    await first.expect(Invocation)
+    busy = await second.expect(Invocation)
+
+    await (first.leave() if way_out == "goodbye" else first.vanish())
+
+    error = await caller.expect(Error)
+    assert (error.request, error.error) == (requests[0], "wamp.error.canceled")
+    for number in (1, 2, 3):
+        assert busy.args == [number]
+        await second.yield_(busy, number)
+        assert (await caller.expect(Result)).request == requests[number]
+        busy = await second.expect(Invocation) if number < 3 else busy
+    await second.expect_nothing()
 
 
 async def test_a_new_callee_takes_over_what_waits(realm: RealmUnderTest) -> None:

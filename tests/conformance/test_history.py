@@ -182,6 +182,19 @@ async def test_readers_see_what_is_for_them(recording: RealmUnderTest) -> None:
     assert await publications(publisher, subscription) == [for_all, for_staff, not_for_ann]
 
 
+async def test_who_was_not_disclosed_at_publication_is_not_told_by_the_history(recording: RealmUnderTest) -> None:
+    """advanced/pubsub_publisher_identification.md: the publisher asks for it, in each publication."""
+    publisher, reader = await recording.join(authid="joe"), await recording.join()
+    subscription = await lookup(publisher)
+    await publisher.publish(TOPIC, 1)
+    await publisher.publish(TOPIC, 2, disclose_me=True)
+
+    hidden, shown = await get_events(reader, subscription)
+
+    assert not any("publisher" in key for key in hidden["details"])
+    assert (shown["details"]["publisher"], shown["details"]["publisher_authid"]) == (publisher.session, "joe")
+
+
 async def test_a_reader_may_use_another_serializer(recording: RealmUnderTest) -> None:
     publisher = await recording.join()
     subscription = await lookup(publisher)

@@ -13,6 +13,7 @@ from rocade.wamp.messages import (
     EventDetails,
     Invocation,
     InvocationDetails,
+    Invoke,
     Match,
     Publish,
     PublishOptions,
@@ -110,6 +111,20 @@ async def test_who_may_not_call_does_not_learn_that_the_procedure_exists(open_re
 
     assert str(answers[0].args).replace("secret", "nothing") == str(answers[1].args)
     await staff.expect_nothing()
+
+
+async def test_who_may_not_register_does_not_learn_its_policy(open_realm: Open) -> None:
+    """advanced/authorization.md; advanced/rpc_shared_registration.md: allowed first, then compared."""
+    realm = open_realm(guests())
+    guest, staff = await realm.join(authrole="guest"), await realm.join(authrole="staff")
+    await staff.register("com.example.shared", invoke=Invoke.ROUNDROBIN)
+
+    answers = []
+    for policy in (Invoke.ROUNDROBIN, Invoke.FIRST, Invoke.SINGLE):
+        await guest.send(Register(guest.next_request(), RegisterOptions(invoke=policy), "com.example.shared"))
+        answers.append((await guest.expect_error(64, REFUSED)).args)
+
+    assert answers[0] == answers[1] == answers[2]
 
 
 async def test_the_most_specific_permission_decides(open_realm: Open) -> None:

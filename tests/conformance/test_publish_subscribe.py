@@ -296,6 +296,30 @@ async def test_a_publisher_that_is_eligible_is_excluded_all_the_same(realm: Real
     await peer.expect_nothing()
 
 
+@pytest.mark.parametrize(
+    ("options", "is_received"),
+    [
+        ({"eligible_authid": ["joe"]}, True),
+        ({"eligible_authid": ["ann"]}, False),
+        ({"exclude_authid": ["joe"]}, False),
+        ({"exclude_authrole": ["staff"]}, True),
+    ],
+    ids=str,
+)
+async def test_listings_hold_for_the_publisher_too_where_exclude_me_is_false(
+    realm: RealmUnderTest, options: dict[str, Any], is_received: bool
+) -> None:
+    """advanced/pubsub_subscriber_blackwhite_listing.md, advanced/pubsub_publisher_exclusion.md: all must hold."""
+    peer = await realm.join(authid="joe")
+    await peer.subscribe(TOPIC)
+
+    await peer.send_array(16, peer.next_request(), {"exclude_me": False, **options}, TOPIC)
+
+    if is_received:
+        await peer.expect(Event)
+    await peer.expect_nothing()
+
+
 async def test_listings_hold_for_pattern_based_subscriptions(realm: RealmUnderTest) -> None:
     publisher, one, two = await realm.join(), await realm.join(), await realm.join()
     await one.subscribe("com.example", match=Match.PREFIX)

@@ -153,6 +153,16 @@ async def test_disclosure_is_that_of_the_publication(realm: RealmUnderTest) -> N
     )
 
 
+async def test_who_was_not_disclosed_at_publication_is_not_told_with_the_retained_event(realm: RealmUnderTest) -> None:
+    """advanced/pubsub_publisher_identification.md: the publisher asks for it, in each publication."""
+    publisher, subscriber = await realm.join(authid="joe"), await realm.join()
+    await publisher.publish(TOPIC, 1, retain=True)
+
+    await subscriber.subscribe(TOPIC, get_retained=True)
+
+    assert (await subscriber.expect(Event)).details == EventDetails(retained=True)
+
+
 async def test_an_event_reaches_subscribers_with_another_serializer(realm: RealmUnderTest) -> None:
     publisher = await realm.join()
     await publisher.publish(TOPIC, b"\x00\xff", "ü", retain=True)

@@ -105,6 +105,16 @@ async def test_a_realm_that_does_not_exist_is_refused(realm: RealmUnderTest) -> 
     await expect_abort(peer, "wamp.error.no_such_realm")
 
 
+@pytest.mark.parametrize("name", ["", "com..example", "not a uri", "com.#", "a" * 5000], ids=lambda name: name[:9])
+async def test_the_name_of_a_realm_must_be_a_uri(realm: RealmUnderTest, name: str) -> None:
+    """basic/uri_reference.md, Incorrect URIs: any attribute that is one, such as a realm."""
+    peer = await realm.connect()
+
+    await peer.send_array(1, name, HELLO)
+
+    await expect_abort(peer, "wamp.error.invalid_uri")
+
+
 async def test_a_role_that_the_realm_does_not_have_is_refused(realm: RealmUnderTest) -> None:
     peer = await realm.connect()
 

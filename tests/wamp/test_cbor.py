@@ -86,7 +86,7 @@ def test_indefinite_array_of_a_message_may_carry_a_payload() -> None:
     ("args", "value"),
     [
         ("9f01ff", [1]),
-        ("9fff", []),
+        ("819fff", [[]]),
         ("81bf616101ff", [{"a": 1}]),
         ("817f61616162ff", ["ab"]),
         ("815f41614162ff", [b"ab"]),

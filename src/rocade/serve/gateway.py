@@ -203,12 +203,14 @@ class Gateway:
         """The realm that a client asks for.
 
         Raises:
-            HandshakeRefused: there is none of that name, or the router is closing.
+            HandshakeRefused: there is none of that name, or it is no URI, or the router is closing.
         """
         if self._closing:
             raise HandshakeRefused("wamp.close.system_shutdown", "the router is shutting down")
         realm = self.realms.get(name)
         if realm is None:
+            if not is_uri(name):
+                raise HandshakeRefused("wamp.error.invalid_uri", f"{shown(name)} is no valid URI")
             raise HandshakeRefused("wamp.error.no_such_realm", f"there is no realm {shown(name)}")
         return realm
 

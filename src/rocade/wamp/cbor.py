@@ -44,7 +44,7 @@ _CHECKING: dict[int, Callable[[Any, bool], Any]] = dict.fromkeys(_OPAQUE_TAGS + 
 def split(
     data: bytes, payload_index: Mapping[int, int], options_index: Mapping[int, int], max_depth: int
 ) -> tuple[list[Any], bytes, bytes]:
-    """A message's head as Python values, and its raw `args` and `kwargs` (empty when absent).
+    """A message's head as Python values, and its raw `args` and `kwargs` (no bytes when absent or empty).
 
     Undefined values (wampy.js sends them) are dropped from the options, and ids that came as floats (wampy.js
     again) become integers.
@@ -75,7 +75,7 @@ def split(
                 head.append(_whole_number(value))
             else:
                 _check_payload(value, index - first_payload)
-                raw.append(data[begin : file.tell()])
+                raw.append(data[begin : file.tell()] if value else b"")
             if index == 0 and type(head[0]) is int:
                 first_payload = payload_index.get(head[0], first_payload)
             index += 1

@@ -70,6 +70,9 @@ class Serializer(ABC):
     def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
         """The message in `data`, with a validated but undecoded payload.
 
+        An empty list or dictionary there counts as absent, so that it is not sent on (basic/messages.md, Empty
+        Arguments and Keyword Arguments).
+
         Args:
             data: one whole message. It must be `bytes`: raw payloads are views that keep it alive.
             max_depth: deepest accepted nesting of the payload.
@@ -149,6 +152,10 @@ def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
     return target.dump(value)
 
 
+_EMPTY_JSON = 2
+"""Length of "[]" and of "{}" (those with spaces in between are passed on as they are)."""
+
+
 class _Json(Serializer):
     name = "json"
     is_binary = False
@@ -163,10 +170,17 @@ class _Json(Serializer):
                 data.decode()
             message: Message = self._decode(data)
             if type(message) in _HEADS:
-                if message.args and memoryview(message.args)[0] != 0x5B:  # type: ignore[attr-defined]
-                    raise InvalidMessage("args is not a list")
-                if message.kwargs and memoryview(message.kwargs)[0] != 0x7B:  # type: ignore[attr-defined]
-                    raise InvalidMessage("kwargs is not a dictionary")
+                args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
+                if args:
+                    if memoryview(args)[0] != 0x5B:
+                        raise InvalidMessage("args is not a list")
+                    if len(args) == _EMPTY_JSON:
+                        message.args = NO_PAYLOAD  # type: ignore[attr-defined]
+                if kwargs:
+                    if memoryview(kwargs)[0] != 0x7B:
+                        raise InvalidMessage("kwargs is not a dictionary")
+                    if len(kwargs) == _EMPTY_JSON:
+                        message.kwargs = NO_PAYLOAD  # type: ignore[attr-defined]
             # A level takes two bytes, so a short message cannot be too deep.
             if len(data) > max_depth * 2:
                 payload.check_json_depth(data, max_depth)
@@ -214,8 +228,11 @@ class _MessagePack(Serializer):
             if type(message) in _HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 # The only look inside: msgspec's skip does not check UTF-8.
-                loaded_args = self._load_list(args) if args else None
-                loaded_kwargs = self._load_map(kwargs) if kwargs else None
+                loaded_args = loaded_kwargs = None
+                if args and not (loaded_args := self._load_list(args)):
+                    message.args = NO_PAYLOAD  # type: ignore[attr-defined]
+                if kwargs and not (loaded_kwargs := self._load_map(kwargs)):
+                    message.kwargs = NO_PAYLOAD  # type: ignore[attr-defined]
                 if len(data) > max_depth:
                     payload.check_depth(data, (loaded_args, loaded_kwargs), max_depth)
             elif len(data) > max_depth:
