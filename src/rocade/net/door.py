@@ -28,7 +28,11 @@ class DoorLimits:
 
 
 class Door:
-    """Counts the connections of one transport, and turns away those that are too many."""
+    """Counts the connections of one transport, and turns away those that are too many.
+
+    Attributes:
+        limits, proxies, report: see `__init__`.
+    """
 
     def __init__(self, limits: DoorLimits, proxies: Proxies, report: Report) -> None:
         """
@@ -39,7 +43,7 @@ class Door:
         """
         self.limits = limits
         self.proxies = proxies
-        self._report = report
+        self.report = report
         self._open = 0
         # address -> how many
         self._connections: dict[str, int] = {}
@@ -56,17 +60,17 @@ class Door:
         """
         limits = self.limits
         if limits.connections and self._open >= limits.connections:
-            self._report("connections", "all", f"{self._open} connections are open")
+            self.report("connections", "all", f"{self._open} connections are open")
             return False
         address = None if self.proxies.is_proxy(peer) else address_of(peer)
         if address is not None:
             most = limits.connections_per_address
             if most and self._connections.get(address, 0) >= most:
-                self._report("connections_per_address", address, f"{most} connections are open")
+                self.report("connections_per_address", address, f"{most} connections are open")
                 return False
             most = limits.handshakes_per_address
             if most and self._handshakes.get(address, 0) >= most:
-                self._report("handshakes_per_address", address, f"{most} connections have no session")
+                self.report("handshakes_per_address", address, f"{most} connections have no session")
                 return False
             if limits.connections_per_address:
                 _add(self._connections, address)
@@ -99,7 +103,7 @@ class Door:
         """Whether one more session may come from an address."""
         most = self.limits.sessions_per_address
         if most and self._sessions.get(address, 0) >= most:
-            self._report("sessions_per_address", address, f"{most} sessions are open")
+            self.report("sessions_per_address", address, f"{most} sessions are open")
             return False
         return True
 
