@@ -4,6 +4,7 @@
 
     RocadeError
     ├── ApplicationError            an ERROR with a URI of its own, in either direction
+    │   └── LimitExceeded           a request for more than the sender may have
     ├── ProtocolViolation           the peer broke the protocol: ABORT and close
     │   └── InvalidMessage          bytes that are no WAMP message
     ├── PayloadNotSerializable      a value that a serializer has no form for
@@ -18,11 +19,13 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "LIMIT_EXCEEDED",
     "ApplicationError",
     "AuthenticationFailed",
     "ConfigurationError",
     "HandshakeRefused",
     "InvalidMessage",
+    "LimitExceeded",
     "PayloadNotSerializable",
     "PayloadTooLarge",
     "ProtocolViolation",
@@ -55,6 +58,26 @@ class ApplicationError(RocadeError):
     def __str__(self) -> str:
         text = " ".join(str(argument) for argument in self.arguments)
         return f"{self.uri}: {text}" if text else self.uri
+
+
+LIMIT_EXCEEDED = "rocade.error.limit_exceeded"
+"""What a peer is told that wants more than it may have. WAMP has no URI for that."""
+
+
+class LimitExceeded(ApplicationError):
+    """A request for more than the sender may have. The peer gets the limit's name and the number as `limit`, `max`."""
+
+    def __init__(self, limit: str, maximum: int, text: str, *, uri: str = LIMIT_EXCEEDED) -> None:
+        """
+        Args:
+            limit: name of the limit, as in the configuration: "subscriptions".
+            maximum: how much is allowed.
+            text: plain words for the peer.
+            uri: what it is told where WAMP has a URI for it.
+        """
+        super().__init__(uri, text, limit=limit, max=maximum)
+        self.limit = limit
+        self.maximum = maximum
 
 
 class ProtocolViolation(RocadeError):
@@ -95,13 +118,15 @@ class HandshakeRefused(RocadeError):
 class AuthenticationFailed(HandshakeRefused):
     """A client is not who it claims to be. It learns no more than that, whatever the reason."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, counts: bool = True) -> None:
         """
         Args:
             reason: for the log of the router; without secrets.
+            counts: whether it counts as a failed login: not, where it is the router or an authenticator that fails.
         """
         super().__init__("wamp.error.authentication_failed", "authentication failed")
         self.reason = reason
+        self.counts = counts
 
 
 class ConfigurationError(RocadeError):

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Raw
 
 from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
+from rocade.router.limits import UNLIMITED, RealmLimits, SessionLimits
 from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
@@ -52,13 +53,19 @@ class Scene:
     """A realm, and a clock that only the test moves."""
 
     def __init__(
-        self, *, strict_uris: bool = False, random_below: Callable[[int], int] = lambda n: 0, serves: bool = True
+        self,
+        *,
+        strict_uris: bool = False,
+        random_below: Callable[[int], int] = lambda n: 0,
+        serves: bool = True,
+        limits: RealmLimits | None = None,
     ) -> None:
         """
         Args:
             strict_uris: as for a realm.
             random_below: as for a realm.
             serves: whether calls that wait are served at once, as if every message could be delivered.
+            limits: as for a realm.
         """
         self.serves = serves
         ids = count(1000)
@@ -70,6 +77,7 @@ class Scene:
             random_below=random_below,
             wall_clock=lambda: 1709208000.0,
             strict_uris=strict_uris,
+            limits=limits,
         )
         self.now = 0.0
         self._session_ids = count(1)
@@ -87,6 +95,7 @@ class Scene:
         subscriber: dict[str, Any] | None = None,
         serializer: Serializer = JSON,
         transport: dict[str, Any] | None = None,
+        limits: SessionLimits = UNLIMITED,
     ) -> Session:
         """A new session; `caller`, `callee`, `publisher` and `subscriber` are the features that it announces."""
         roles = ClientRoles(
@@ -103,6 +112,7 @@ class Scene:
             authid=authid,
             roles=roles,
             transport=transport,
+            limits=limits,
         )
         self.joined = self.realm.join(session)
         return session

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from rocade.net.door import Door
 from rocade.net.heartbeat import Heartbeat
 from rocade.net.link import LinkInfo, Receiver, Wire
 
@@ -26,14 +27,18 @@ _JOIN_LIMIT = 4096
 class Surroundings:
     """What all connections of one listener share."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any] | None = None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, connections: set[Any] | None = None, door: Door | None = None
+    ) -> None:
         """
         Args:
             loop: the loop that all of them run on.
             connections: where open connections are listed; uvicorn's own set in a listener.
+            door: counts them; None if nobody does.
         """
         self.loop = loop
         self.connections: set[Any] = set() if connections is None else connections
+        self.door = door
         self.heartbeat = Heartbeat(loop)
         self.scratch = memoryview(bytearray(READ_LIMIT))
         """Where connections without a buffer of their own read into; used up before the next read."""
@@ -200,6 +205,8 @@ class StreamLink(asyncio.BufferedProtocol):
         self._open = False
         self._surroundings.connections.discard(self)
         self._surroundings.heartbeat.forget(self)
+        if self._surroundings.door is not None:
+            self._surroundings.door.leave(self.info.peer)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

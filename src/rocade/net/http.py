@@ -79,20 +79,38 @@ class SniffingProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._stuck_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
+        # As the listener's door knows it, as long as it is this object's to tell when it is gone.
+        self._peer: str | None = None
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See uvicorn; also starts the deadline for the first request."""
         super().connection_made(transport)
-        if self.port.is_stopped:
+        if self.port.is_stopped or not self._enter(transport):
             transport.abort()
         else:
             self._expect_head()
 
+    def _enter(self, transport: asyncio.Transport) -> bool:
+        """Whether the listener takes one more connection from there."""
+        door = self.port.surroundings.door
+        if door is None:
+            return True
+        peer = peer_name(transport)
+        if not door.enter(peer):
+            self._is_refused = True
+            return False
+        self._peer = peer
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """See uvicorn."""
         self._cancel_deadline()
+        door, peer = self.port.surroundings.door, self._peer
+        if door is not None and peer is not None:
+            self._peer = None
+            door.leave(peer)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -144,6 +162,8 @@ class SniffingProtocol(HttpToolsProtocol):
         if upgrade.wants_websocket(headers):
             self._negotiate(headers)
         else:
+            if self._peer is not None and self.port.surroundings.door is not None:
+                self.port.surroundings.door.settle(self._peer)
             self.port.refresh_headers(self.config)
             super().on_headers_complete()
 
@@ -263,6 +283,7 @@ class SniffingProtocol(HttpToolsProtocol):
         self._cancel_deadline()
         self._unset_keepalive_if_required()
         self.connections.discard(self)
+        self._peer = None  # the next protocol tells when it is gone
         # uvloop keeps a method of the last protocol that was not a buffered one.
         self.transport.set_protocol(_NOBODY)
         # The parser holds methods of this object: a cycle that would wait for the garbage collector.

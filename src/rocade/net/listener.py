@@ -15,6 +15,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from rocade.net.connection import Surroundings, logger
+from rocade.net.door import Door
 from rocade.net.http import Port, SniffingProtocol
 from rocade.net.rawsocket import RawSocketEndpoint
 from rocade.net.sockets import BACKLOG, SocketFile, bind_tcp, bind_unix, describe
@@ -52,6 +53,7 @@ class Listener:
         head_timeout: float = 10.0,
         shutdown_timeout: float = 5.0,
         backlog: int = BACKLOG,
+        door: Door | None = None,
     ) -> None:
         """
         Args:
@@ -65,6 +67,7 @@ class Listener:
             shutdown_timeout: seconds that connections have for an orderly end in `stop`, and the application for
                 its own.
             backlog: connections that may wait to be accepted.
+            door: counts connections and turns away those that are too many; None if any number is welcome.
         """
         self._app = app
         self._websockets = websockets
@@ -74,6 +77,7 @@ class Listener:
         self._head_timeout = head_timeout
         self._shutdown_timeout = shutdown_timeout
         self._backlog = backlog
+        self._door = door
         self._state = ServerState()
         self._lifespan: Any = None
         self._port: Port | None = None
@@ -109,7 +113,7 @@ class Listener:
             speaks_http=self._app is not None or self._rawsocket is None or bool(self._websockets),
             max_head_bytes=self._max_head_bytes,
             head_timeout=self._head_timeout,
-            surroundings=Surroundings(loop, self._state.connections),
+            surroundings=Surroundings(loop, self._state.connections, self._door),
             state=self._state,
         )
         app_state = self._lifespan.state

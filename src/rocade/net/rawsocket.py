@@ -146,6 +146,7 @@ class RawSocketConnection(StreamLink):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `StreamLink`; the handshake must come within its time limit."""
         super().connection_made(transport)
+        self.info = LinkInfo("rawsocket", peer_name(transport))
         timeout = self._endpoint.options.handshake_timeout
         self._deadline = self._loop.call_later(timeout, self._drop, f"no handshake within {timeout:g} s")
 

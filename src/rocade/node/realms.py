@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
+from rocade.node.limits import RealmLimits, RoleLimits
 from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
 
 __all__ = [
@@ -162,6 +163,9 @@ class Role(Section, kw_only=True, frozen=True):
             "and event, 0 for least. Rocade's own addition.",
         ),
     ] = None
+    limits: Annotated[
+        RoleLimits, Meta(description="What sessions of this role may have, where the realm says something else.")
+    ] = RoleLimits()
 
     @property
     def may_do_everything(self) -> bool:
@@ -259,6 +263,10 @@ class Realm(Section, kw_only=True, frozen=True):
             extra={"refused": not_yet("stores", "cfxdb", "lmdb", "zlmdb")},
         ),
     ] = None
+
+    limits: Annotated[RealmLimits, Meta(description="What sessions may have, together and each of them.")] = (
+        RealmLimits()
+    )
 
     def role(self, name: str) -> Role | None:
         """The role of that name, if this realm has it."""

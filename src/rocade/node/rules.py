@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from rocade.errors import ConfigurationError
 from rocade.node.certificates import server_tls
 from rocade.node.configuration_file import joined
+from rocade.node.limits import TransportLimits
 from rocade.node.logins import check_logins
 from rocade.node.policy import check_authorizers, check_role
 from rocade.node.realms import MemoryStore, Realm, SqliteStore
@@ -154,6 +156,7 @@ def _check_transports(worker: RouterWorker, path: str) -> None:
     for index, transport in enumerate(worker.transports):
         at = f"{path}[{index}]"
         _check_endpoint(transport.endpoint, f"{at}.endpoint")
+        _check_proxies(transport.limits, f"{at}.limits.trusted_proxies")
         for service_path, service in _services_with_paths(transport, at):
             _check_service(service, service_path, worker.realms)
             _check_certificates(service, transport.endpoint, f"{service_path}.auth.tls")
@@ -163,10 +166,21 @@ def _check_transports(worker: RouterWorker, path: str) -> None:
 def _check_testee(transport: TesteeTransport, path: str) -> None:
     _check_endpoint(transport.endpoint, f"{path}.endpoint")
     _check_websocket(transport, path)
+    if transport.limits != TransportLimits():
+        raise ConfigurationError(f"{path}.limits", "a testee has no limits")
     if transport.auth is not None:
         raise ConfigurationError(f"{path}.auth", "a testee has no sessions, so there is nothing to log in to")
     if transport.serializers != ALL_SERIALIZERS:
         raise ConfigurationError(f"{path}.serializers", "a testee sends messages back as they are, in no serializer")
+
+
+def _check_proxies(limits: TransportLimits, path: str) -> None:
+    for index, address in enumerate(limits.trusted_proxies):
+        try:
+            ip_network(address)
+        except ValueError:
+            text = f"{address!r} is neither an address nor a network such as '10.0.0.0/8'"
+            raise ConfigurationError(f"{path}[{index}]", text) from None
 
 
 def _check_endpoint(endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:

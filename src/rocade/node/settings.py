@@ -17,6 +17,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
+from rocade.node.limits import ProcessLimits
 from rocade.node.realms import Realm
 from rocade.node.section import Identifier, Section
 from rocade.node.transports import TesteeTransport, Transport
@@ -91,6 +92,7 @@ class RouterWorker(Section, kw_only=True, frozen=True, tag_field="type", tag="ro
 
     id: Identifier | None = None
     options: Annotated[WorkerOptions, Meta(description="How the process runs.")] = WorkerOptions()
+    limits: Annotated[ProcessLimits, Meta(description="Limits of the whole process.")] = ProcessLimits()
     realms: Annotated[tuple[Realm, ...], Meta(description="Routing namespaces.")] = ()
     transports: Annotated[tuple[Transport, ...], Meta(description="Where and how clients connect.")] = ()
 
@@ -109,6 +111,11 @@ class TesteeWorker(Section, kw_only=True, frozen=True, tag_field="type", tag="we
     id: Identifier | None = None
     options: Annotated[WorkerOptions, Meta(description="How the process runs.")] = WorkerOptions()
     transport: Annotated[TesteeTransport, Meta(description="Where and how clients connect.")]
+
+    @property
+    def limits(self) -> ProcessLimits:
+        """There are none."""
+        return ProcessLimits()
 
     @property
     def realms(self) -> tuple[Realm, ...]:

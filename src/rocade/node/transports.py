@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from rocade.node.limits import TransportLimits
 from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
 from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
 
@@ -81,7 +82,7 @@ class TcpEndpoint(Endpoint, kw_only=True, frozen=True, tag="tcp"):
     refused: ClassVar = {
         "portrange": "port ranges are not supported yet",
         "user_timeout": "TCP user timeouts are not supported yet",
-        "max_connections": "a limit of connections is not supported yet",
+        "max_connections": "is 'connections' of the 'limits' of the transport",
     }
 
     port: Annotated[int, Meta(ge=0, le=65535, description="The port; 0 lets the system choose a free one.")]
@@ -196,12 +197,14 @@ class WebTransport(WebSection, kw_only=True, frozen=True, tag="web"):
     """HTTP on an endpoint of its own."""
 
     endpoint: AnyEndpoint
+    limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
 
 
 class WebSocketTransport(WebSocketService, kw_only=True, frozen=True, tag="websocket"):
     """WAMP over WebSocket on an endpoint of its own, on every path."""
 
     endpoint: AnyEndpoint
+    limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
 
     @property
     def services(self) -> dict[str, PathService]:
@@ -222,6 +225,7 @@ class RawSocketTransport(RawSocketService, kw_only=True, frozen=True, tag="rawso
     """WAMP over RawSocket on an endpoint of its own."""
 
     endpoint: AnyEndpoint
+    limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
 
     @property
     def services(self) -> dict[str, PathService]:
@@ -241,6 +245,7 @@ class UniversalTransport(Section, kw_only=True, frozen=True, tag_field="type", t
 
     id: Identifier | None = None
     endpoint: AnyEndpoint
+    limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
     rawsocket: Annotated[RawSocketService | None, Meta(description="WAMP over RawSocket. Left out: refused.")] = None
     websocket: Annotated[dict[str, WebSocketService], Meta(description="Path -> WAMP over WebSocket there.")] = {}
     web: Annotated[WebSection | None, Meta(description="HTTP services by path.")] = None

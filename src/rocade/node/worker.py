@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from rocade.errors import ConfigurationError
 from rocade.net.deflate import DeflateOptions
+from rocade.net.door import Door
 from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
@@ -23,6 +24,7 @@ from rocade.net.testee import TesteeEndpoint
 from rocade.net.tls import ServerTLS
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
+from rocade.node.allowances import allowances, door, login_policy
 from rocade.node.certificates import server_tls
 from rocade.node.logins import authenticators
 from rocade.node.policy import role, role_authorizers
@@ -66,8 +68,12 @@ class Worker:
             configuration: of a checked configuration file.
         """
         self.configuration = configuration
+        limits = configuration.limits
         self.gateway = Gateway(
-            resume_window=configuration.options.resume_window, max_outbox_bytes=configuration.options.max_outbox_size
+            resume_window=configuration.options.resume_window,
+            max_outbox_bytes=configuration.options.max_outbox_size,
+            max_sessions=limits.sessions,
+            logins=login_policy(limits.failed_logins),
         )
         self._calls = InternalCalls(self.gateway)
         for realm in configuration.realms:
@@ -78,6 +84,7 @@ class Worker:
                 sequential_requests=realm.options.request_ids == "sequential",
                 history=_history(realm),
                 has_event_store=isinstance(realm.store, realms.SqliteStore),
+                allowances=allowances(realm),
             )
         authorizers = role_authorizers(configuration.realms, self._calls)
         if authorizers is not None:
@@ -201,32 +208,35 @@ class Worker:
     def _listener(self, transport: transports.Transport, tls: ServerTLS | None) -> Listener:
         from rocade.serve.web.site import build_site
 
+        counted = door(transport.limits, self.gateway)
         websockets: dict[str, WebSocketEndpoint] = {}
         applications: dict[str, ASGIApp] = {}
         for path, service in transport.services.items():
             if isinstance(service, services.WebSocketService):
-                websockets[path] = self._websocket(service)
+                websockets[path] = self._websocket(service, counted)
             elif isinstance(service, services.LongPollService):
-                applications[path] = self._long_poll(service)
+                applications[path] = self._long_poll(service, counted, transport.limits.long_polls_per_address)
             else:
                 applications[path] = _application(service)
         rawsocket = transport.rawsocket_service
         return Listener(
             build_site(applications) if applications else None,
             websockets=websockets,
-            rawsocket=None if rawsocket is None else self._rawsocket(rawsocket),
+            rawsocket=None if rawsocket is None else self._rawsocket(rawsocket, counted),
             tls=None if tls is None else tls.context,
             head_timeout=_head_timeout(transport),
             shutdown_timeout=SHUTDOWN_SECONDS,
+            # The connections of a testee never have a session.
+            door=None if isinstance(transport, transports.TesteeTransport) else counted,
         )
 
-    def _websocket(self, service: services.WebSocketService) -> WebSocketEndpoint:
+    def _websocket(self, service: services.WebSocketService, counted: Door | None = None) -> WebSocketEndpoint:
         options = _websocket_options(service)
         if isinstance(service, transports.TesteeTransport):
             return TesteeEndpoint(options)
-        return WebSocketEndpoint(options, self._entrance(service))
+        return WebSocketEndpoint(options, self._entrance(service, counted))
 
-    def _long_poll(self, service: services.LongPollService) -> ASGIApp:
+    def _long_poll(self, service: services.LongPollService, counted: Door, per_address: int) -> ASGIApp:
         from rocade.serve.web.longpoll import LongPoll, LongPollOptions
 
         options = service.options
@@ -240,16 +250,18 @@ class Worker:
                 max_queue_messages=options.queue_limit_messages or sys.maxsize,
                 allowed_origins=options.allowed_origins,
                 allow_null_origin=options.allow_null_origin,
+                max_connections_per_address=per_address,
             ),
-            self._entrance(service),
+            self._entrance(service, counted),
+            counted,
         )
 
-    def _rawsocket(self, service: services.RawSocketService) -> RawSocketEndpoint:
+    def _rawsocket(self, service: services.RawSocketService, counted: Door) -> RawSocketEndpoint:
         options = RawSocketOptions(serializers=service.serializers, max_message_bytes=service.max_message_bytes)
-        return RawSocketEndpoint(options, self._entrance(service))
+        return RawSocketEndpoint(options, self._entrance(service, counted))
 
-    def _entrance(self, service: services.WampService) -> Callable[[Link], Receiver]:
-        return self.gateway.entrance(authenticators(service.auth, "auth", self._calls))
+    def _entrance(self, service: services.WampService, counted: Door | None) -> Callable[[Link], Receiver]:
+        return self.gateway.entrance(authenticators(service.auth, "auth", self._calls), counted)
 
 
 def _websocket_options(service: services.WebSocketService) -> WebSocketOptions:

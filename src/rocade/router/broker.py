@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rocade.errors import ApplicationError
+from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import Lists, has_lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
 from rocade.router.kept import keep
+from rocade.router.limits import NONE
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_subscriptions import subscription_details
 from rocade.router.patterns import PatternIndex
@@ -67,13 +68,19 @@ class Broker:
     """
 
     def __init__(
-        self, random_id: Callable[[], int], wall_clock: Callable[[], float], *, strict_uris: bool = False
+        self,
+        random_id: Callable[[], int],
+        wall_clock: Callable[[], float],
+        *,
+        strict_uris: bool = False,
+        max_subscriptions: int = NONE,
     ) -> None:
         """
         Args:
             random_id: draws global-scope ids (1 to 2^53, uniformly).
             wall_clock: the time of day, in seconds since 1970.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            max_subscriptions: of all sessions together, see `RealmLimits`.
         """
         self._random_id = random_id
         self._strict = strict_uris
@@ -85,6 +92,9 @@ class Broker:
         self._retention = Retention()
         self.history = EventHistory(wall_clock)
         self._keeps_history = False
+        # subscriptions of all sessions, and how many there may be
+        self._attached = 0
+        self._max_attached = max_subscriptions
         # subscription id -> subscription
         self.subscriptions: dict[int, Subscription] = {}
 
@@ -204,10 +214,13 @@ class Broker:
             SUBSCRIBED, then the retained events that were asked for, then meta events.
         Raises:
             ApplicationError: wamp.error.invalid_uri.
+            LimitExceeded: the session, or the realm, has as many as it may have.
         """
         topic, match = message.topic, message.options.match or Match.EXACT
         subscription = self._index.get(topic, match)
         is_new = subscription is None
+        if is_new or session not in subscription.subscribers:  # type: ignore[union-attr]
+            self._check_room(session)
         if subscription is None:
             self._check(topic, match)
             subscription = Subscription(self._ids.next(self.subscriptions), topic, match, self._wall_clock())
@@ -220,8 +233,17 @@ class Broker:
             if is_new:
                 self._add(subscription)
             subscription.subscribers[session] = None
+            self._attached += 1
             session.subscriptions[subscription.id] = subscription
         return effects
+
+    def _check_room(self, session: Session) -> None:
+        most = session.limits.subscriptions
+        if len(session.subscriptions) >= most:
+            raise LimitExceeded("subscriptions", most, f"a session may have {most} subscriptions")
+        if self._attached >= self._max_attached:
+            text = f"the realm has the {self._max_attached} subscriptions that it may have"
+            raise LimitExceeded("realm_subscriptions", self._max_attached, text)
 
     def _retained(self, session: Session, subscription: Subscription) -> list[Effect]:
         """What a subscriber gets that asks for retained events, also when it was subscribed before.
@@ -300,6 +322,7 @@ class Broker:
     def _remove(self, session: Session, subscription: Subscription) -> bool:
         """Take a session off a subscription; whether the subscription is gone with it."""
         subscription.subscribers.pop(session, None)
+        self._attached -= 1
         if subscription.subscribers or subscription.is_permanent:
             return False
         self._index.remove(subscription.uri, subscription.match)

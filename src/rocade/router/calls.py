@@ -31,6 +31,7 @@ class KeptCall(Struct):
         disclose: tell the callee who calls even if nobody asked for it.
         since: when it came, in seconds on the router's clock.
         tried: callees that answered wamp.error.unavailable.
+        counted: bytes that count among the `kept_bytes` of its caller.
     """
 
     message: Call
@@ -38,6 +39,7 @@ class KeptCall(Struct):
     disclose: bool
     since: float
     tried: frozenset[Party] = frozenset()
+    counted: int = 0
 
     @property
     def size(self) -> int:
@@ -93,3 +95,23 @@ class PendingCall(Struct, eq=False):
     deadline: float | None = None
     kept: KeptCall | None = None
     stream: Stream | None = None
+
+    def keep(self, kept: KeptCall) -> bool:
+        """Keep what it takes to hand the call to another callee; whether its caller may have so much kept."""
+        caller = self.caller
+        if not kept.counted and caller is not None:
+            size = kept.size
+            if caller.kept_bytes + size > caller.limits.kept_call_bytes:
+                return False
+            caller.kept_bytes += size
+            kept.counted = size
+        self.kept = kept
+        return True
+
+    def let_go(self) -> None:
+        """Nobody else will get the call: keep nothing of it. While its caller is known, or that one counts on."""
+        kept, self.kept = self.kept, None
+        if kept is not None and kept.counted:
+            if self.caller is not None:
+                self.caller.kept_bytes -= kept.counted
+            kept.counted = 0

@@ -18,6 +18,7 @@ from rocade.router.dispatch import (
     interrupt,
 )
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.limits import NONE, refuse_call, refuse_invocation
 from rocade.router.meta_events import Announcer, Lifecycle
 from rocade.router.meta_registrations import registration_details
 from rocade.router.passthru import has_keywords, keywords_refused
@@ -64,6 +65,7 @@ class Dealer:
         announcer: Announcer,
         *,
         strict_uris: bool = False,
+        max_registrations: int = NONE,
     ) -> None:
         """
         Args:
@@ -71,11 +73,12 @@ class Dealer:
             wall_clock: the time of day, in seconds since 1970.
             announcer: publishes meta events.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            max_registrations: of all sessions together, see `RealmLimits`.
         """
         self._random_below = random_below
         self._dispatcher = Dispatcher(random_below)
         self._events = Lifecycle(announcer, "registration", "register", registration_details)
-        self._registry = Registry(wall_clock, strict_uris=strict_uris)
+        self._registry = Registry(wall_clock, strict_uris=strict_uris, max_registrations=max_registrations)
         self._index = self._registry.index
         self.registrations = self._registry.by_id
 
@@ -94,12 +97,15 @@ class Dealer:
         Raises:
             ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri,
                 wamp.error.feature_not_supported, wamp.error.no_available_callee, wamp.error.invalid_argument.
+            LimitExceeded: the caller awaits, or the callee owes, as many results as it may.
             ProtocolViolation: the request id is that of a call that is still pending and not progressive, or the
                 caller uses a feature that it did not announce.
         """
-        request, options = message.request, message.options
-        if request in caller.calls:
+        request, options, calls = message.request, message.options, caller.calls
+        if request in calls:
             return self.continue_call(caller, message)
+        if len(calls) >= caller.max_calls:
+            raise refuse_call(caller.max_calls)
         is_plain = not (
             disclose
             or options.disclose_me
@@ -120,10 +126,11 @@ class Dealer:
             kept = KeptCall(message, caller.serializer, disclose, now)
             return self._dispatcher.begin(PendingCall(caller, request, registration), callee, kept)
         # By far the most calls: there is nothing to decide, to tell or to keep.
+        invocations = callee.invocations
+        if len(invocations) >= callee.max_invocations:
+            raise refuse_invocation(callee.max_invocations)
         invocation = callee.next_invocation()
-        caller.calls[request] = callee.invocations[invocation] = PendingCall(
-            caller, request, registration, callee, invocation
-        )
+        calls[request] = invocations[invocation] = PendingCall(caller, request, registration, callee, invocation)
         return [
             Deliver(
                 Invocation(invocation, registration.id, NO_INVOCATION_DETAILS, message.args, message.kwargs),
@@ -158,7 +165,7 @@ class Dealer:
         if stream.procedure != message.procedure:
             raise ProtocolViolation(f"CALL {message.request} continues with another procedure")
         stream.has_continued = True
-        pending.kept = None  # the callee has the beginning, and nobody else will get the rest
+        pending.let_go()  # the callee has the beginning, and nobody else will get the rest
         details = stream.details
         if not message.options.progress:
             stream.is_open = False
@@ -199,6 +206,8 @@ class Dealer:
         if caller is None:
             return self._dispatcher.freed(callee, registration) if registration.loads else []
         del caller.calls[pending.request]
+        if pending.kept is not None:
+            pending.let_go()
         pending.caller = None
         details = result_details(message) if options.ppt_scheme else _NO_RESULT_DETAILS
         result = Result(pending.request, details, message.args, message.kwargs)
@@ -213,7 +222,7 @@ class Dealer:
         caller, callee = pending.caller, pending.callee
         if caller is None or callee is None or not pending.progress:
             return []
-        pending.kept = None  # the caller has something of this callee, and another one would begin anew
+        pending.let_go()  # the caller has something of this callee, and another one would begin anew
         if pending.timeout is not None:
             # The timeout is "the time limit between the initial call and the first result, and between results
             # thereafter" (advanced/rpc_progressive_call_results.md). The WakeAt that is under way finds the later
@@ -385,6 +394,7 @@ class Dealer:
             REGISTERED, then meta events, then calls that have waited for a callee.
         Raises:
             ApplicationError: wamp.error.procedure_already_exists, wamp.error.invalid_uri.
+            LimitExceeded: the session, or the realm, has as many as it may have.
 
         Spec: advanced/rpc_shared_registration.md
         """
@@ -450,7 +460,7 @@ class Dealer:
                 effects.append(CancelWake(pending))
             if pending.callee is not session:
                 effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
-            pending.kept = None
+            pending.let_go()
         session.calls.clear()
         ended = [(it, self._registry.remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rocade.errors import ApplicationError
+from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.calls import KeptCall, PendingCall, Stream
 from rocade.router.details import invocation_details, missing_feature
-from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, LimitReached, ServeWaiting, WakeAt
+from rocade.router.limits import refuse_invocation
 from rocade.router.passthru import has_keywords, keywords_refused
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
@@ -68,9 +69,14 @@ class Dispatcher:
             missing = missing_feature(callee, message.options)
             if missing is not None:
                 raise ApplicationError(FEATURE_NOT_SUPPORTED, f"the callee does not have {missing}")
+            if len(callee.invocations) >= callee.max_invocations:
+                raise refuse_invocation(callee.max_invocations)
             caller.calls[message.request] = pending
             return self._invoke(pending, callee, kept)
         if not self._wait(pending, kept):
+            most = caller.limits.kept_call_bytes
+            if caller.kept_bytes + kept.size > most:
+                raise LimitExceeded("kept_call_bytes", most, f"{most} bytes may be kept of a session's calls")
             raise ApplicationError(NO_AVAILABLE_CALLEE, f"all callees of {shown(pending.registration.uri)} are busy")
         caller.calls[message.request] = pending
         return self._start_timer(pending, kept) if message.options.timeout else []
@@ -89,8 +95,13 @@ class Dispatcher:
             pending.stream = Stream(message.procedure, details)
         # What it would take to try another callee is kept only where this one may ask for it, and there is one.
         reroutes = callee.callee_reroutes and registration.has_others(kept.tried | {callee})
-        pending.kept = kept if reroutes else None
         effects: list[Effect] = []
+        if not reroutes:
+            pending.let_go()
+        elif not pending.keep(kept):
+            # A call that is not kept is as good as any other, as long as nobody refuses it.
+            assert pending.caller is not None
+            effects.append(LimitReached(pending.caller, "kept_call_bytes"))
         if message.options.timeout and details.timeout is None and pending.deadline is None:
             # First, since an INVOCATION that cannot be delivered ends the call at once, and its timer with it.
             effects.extend(self._start_timer(pending, kept))
@@ -125,9 +136,12 @@ class Dispatcher:
         """Let a call wait until a callee is free; whether it can."""
         waiting = pending.registration.waiting
         # What belongs to a progressive call would pile up behind it.
-        if waiting is None or kept.message.options.progress or not waiting.add(pending, kept.size, in_front=in_front):
+        if waiting is None or kept.message.options.progress or not pending.keep(kept):
             return False
-        pending.callee, pending.kept = None, kept
+        if not waiting.add(pending, kept.size, in_front=in_front):
+            pending.let_go()
+            return False
+        pending.callee = None
         return True
 
     def serve_waiting(self, registration: Registration) -> list[Effect]:
@@ -210,7 +224,8 @@ class Dispatcher:
         if caller is None:
             return []
         del caller.calls[pending.request]
-        pending.caller = pending.kept = None
+        pending.let_go()
+        pending.caller = None
         effects: list[Effect] = [Deliver(answer, (caller,), origin)]
         if pending.deadline is not None:
             effects.append(CancelWake(pending))

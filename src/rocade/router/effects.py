@@ -36,6 +36,7 @@ __all__ = [
     "Deliver",
     "Effect",
     "EndSession",
+    "LimitReached",
     "QueryHistory",
     "ServeWaiting",
     "StoreEvent",
@@ -120,4 +121,16 @@ class QueryHistory(Struct, gc=False):
     request: int
 
 
-Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory
+class LimitReached(Struct, gc=False):
+    """Tell the operator that a session has come to a limit. Its client has been told, if there is anything to tell.
+
+    Attributes:
+        session: which session.
+        limit: the limit's name, as in the configuration.
+    """
+
+    session: Ended
+    limit: str
+
+
+Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory | LimitReached

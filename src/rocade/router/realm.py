@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
-from rocade.errors import ApplicationError, ProtocolViolation
+from rocade.errors import ApplicationError, LimitExceeded, ProtocolViolation
 from rocade.router.broker import Broker
 from rocade.router.calls import PendingCall
 from rocade.router.dealer import Dealer
-from rocade.router.effects import Deliver, Effect, EndSession, QueryHistory
+from rocade.router.effects import Deliver, Effect, EndSession, LimitReached, QueryHistory
 from rocade.router.history import HistoryRule, Page
+from rocade.router.limits import RealmLimits
 from rocade.router.meta import Meta
 from rocade.router.passthru import check_publish
 from rocade.router.permissions import Action, Decision, Role
@@ -121,6 +122,7 @@ class Realm:
         sequential_requests: whether request ids must count up by one; off only for old clients.
         authorize: whether a session may do what one of its requests implies, such as publishing a testament.
         meta: the procedures that the realm itself answers.
+        on_leave: called with each session that goes, if anybody wants to know.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class Realm:
         sequential_requests: bool = True,
         history: Iterable[HistoryRule] = (),
         has_event_store: bool = False,
+        limits: RealmLimits | None = None,
     ) -> None:
         """
         Args:
@@ -149,16 +152,25 @@ class Realm:
             sequential_requests: abort sessions whose request ids do not count up by one.
             history: which events are kept.
             has_event_store: whether they are kept by whoever carries out the effects, rather than in memory here.
+            limits: how much its sessions may have together.
         """
         self.name = name
         self.roles = roles
         self.sequential_requests = sequential_requests
         self.sessions: dict[int, Session] = {}
+        self.on_leave: Callable[[Session], None] | None = None
         self.authorize = authorize or _by_role
-        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris)
+        limits = limits or RealmLimits()
+        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris, max_subscriptions=limits.subscriptions)
         for rule in history:
             self.broker.keep_history(rule, in_memory=not has_event_store)
-        self.dealer = Dealer(random_below, wall_clock, self.broker.announcer, strict_uris=strict_uris)
+        self.dealer = Dealer(
+            random_below,
+            wall_clock,
+            self.broker.announcer,
+            strict_uris=strict_uris,
+            max_registrations=limits.registrations,
+        )
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
         self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
@@ -208,6 +220,8 @@ class Realm:
     ) -> list[Effect]:
         for session in sessions:
             del self.sessions[session.id]
+            if self.on_leave is not None:
+                self.on_leave(session)
         # First of all they stop to listen, so that none of many hears of the end of all the others.
         subscription_events = self.broker.leave(*sessions)
         effects = [effect for session in sessions for effect in self.dealer.leave(session)]
@@ -246,6 +260,8 @@ class Realm:
             if handler is None:
                 raise ProtocolViolation(f"{kind.__name__.upper()} is not for clients to send within a session")
             return handler(session, message)
+        except LimitExceeded as error:
+            return [*self.refuse(session, message, error), LimitReached(session, error.limit)]
         except ApplicationError as error:
             return self.refuse(session, message, error)
 

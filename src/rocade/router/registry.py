@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rocade.errors import ApplicationError
+from rocade.errors import ApplicationError, LimitExceeded
+from rocade.router.limits import NONE
 from rocade.router.patterns import PatternIndex
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
@@ -26,16 +27,21 @@ class Registry:
         by_id: registration id -> registration.
     """
 
-    __slots__ = ("_ids", "_strict", "_wall_clock", "by_id", "index")
+    __slots__ = ("_attached", "_ids", "_max_attached", "_strict", "_wall_clock", "by_id", "index")
 
-    def __init__(self, wall_clock: Callable[[], float], *, strict_uris: bool = False) -> None:
+    def __init__(
+        self, wall_clock: Callable[[], float], *, strict_uris: bool = False, max_registrations: int = NONE
+    ) -> None:
         """
         Args:
             wall_clock: the time of day, in seconds since 1970.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            max_registrations: of all sessions together, see `RealmLimits`.
         """
         self._wall_clock = wall_clock
         self._strict = strict_uris
+        self._attached = 0
+        self._max_attached = max_registrations
         self._ids = RouterIds()
         self.index: PatternIndex[Registration] = PatternIndex()
         self.by_id: dict[int, Registration] = {}
@@ -65,11 +71,13 @@ class Registry:
             The registration, and whether it is new.
         Raises:
             ApplicationError: wamp.error.procedure_already_exists, wamp.error.invalid_uri.
+            LimitExceeded: the session, or the realm, has as many as it may have.
         """
         procedure, options = message.procedure, message.options
         match, invoke = options.match or Match.EXACT, options.invoke or Invoke.SINGLE
         registration = self.index.get(procedure, match)
         is_new = registration is None
+        self._check_room(callee)
         if registration is None:
             self._check(procedure, match)
             registration = Registration(self._ids.next(self.by_id), procedure, match, invoke, self._wall_clock())
@@ -79,16 +87,26 @@ class Registry:
             _check_shared(registration, callee, invoke)
         registration.add(callee, options)
         callee.registrations[registration.id] = registration
+        self._attached += 1
         return registration, is_new
 
     def remove(self, callee: Session, registration: Registration) -> bool:
         """Take a callee off a registration; whether the registration is gone with it."""
         registration.remove(callee)
+        self._attached -= 1
         if registration.callees:
             return False
         self.index.remove(registration.uri, registration.match)
         del self.by_id[registration.id]
         return True
+
+    def _check_room(self, callee: Session) -> None:
+        most = callee.limits.registrations
+        if len(callee.registrations) >= most:
+            raise LimitExceeded("registrations", most, f"a session may have {most} registrations")
+        if self._attached >= self._max_attached:
+            text = f"the realm has the {self._max_attached} registrations that it may have"
+            raise LimitExceeded("realm_registrations", self._max_attached, text)
 
     def _check(self, procedure: str, match: Match) -> None:
         valid = is_uri if match is Match.EXACT else is_pattern

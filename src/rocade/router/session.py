@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ProtocolViolation
+from rocade.router.limits import UNLIMITED, SessionLimits
 from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import MAX_ID
 from rocade.wamp.messages import CallOptions, ClientRoles
@@ -33,6 +34,8 @@ class Session:
         transport: what others may know of the connection that it came by; told by the session meta API.
         last_request: the latest request id that it used; the next one must be one higher.
         last_invocation: the latest INVOCATION request id that was sent to it.
+        limits: how much it may have at a time.
+        kept_bytes: bytes of payload that are kept of its calls, see `SessionLimits.kept_call_bytes`.
     """
 
     __slots__ = (
@@ -53,8 +56,12 @@ class Session:
         "calls",
         "id",
         "invocations",
+        "kept_bytes",
         "last_invocation",
         "last_request",
+        "limits",
+        "max_calls",
+        "max_invocations",
         "publisher_passes_through",
         "realm",
         "registrations",
@@ -78,6 +85,7 @@ class Session:
         authextra: dict[str, Any] | None = None,
         roles: ClientRoles | None = None,
         transport: dict[str, Any] | None = None,
+        limits: SessionLimits = UNLIMITED,
     ) -> None:
         self.id = id
         self.realm = realm
@@ -90,6 +98,10 @@ class Session:
         self.transport = transport or {}
         self.last_request = 0
         self.last_invocation = 0
+        self.limits = limits
+        # Two of them once more: every call asks for them.
+        self.max_calls, self.max_invocations = limits.pending_calls, limits.invocations
+        self.kept_bytes = 0
         # subscription id -> subscription, registration id -> registration
         self.subscriptions: dict[int, Subscription] = {}
         self.registrations: dict[int, Registration] = {}

@@ -141,6 +141,11 @@ class Admission:
             if len(effects) > MANY_EFFECTS:
                 self._take_a_break()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that the connection is not read."""
+        return self._paused
+
     def _take_a_break(self) -> None:
         """Read no more in this round of the loop."""
         link = self.session.outbox.link

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import AuthenticationFailed, HandshakeRefused, ProtocolViolation
+from rocade.net.door import Door
 from rocade.net.link import Link
 from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import Admission
 from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
+from rocade.serve.failed_logins import LockedOut, is_open_to_all
+from rocade.serve.limits import Full, full
 from rocade.serve.outbox import Outbox
+from rocade.serve.rates import Meter
 from rocade.serve.resumption import Resumption, find
 from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import (
@@ -61,18 +65,24 @@ class Connection:
         outbox: what is sent on it.
         state: where its session is in its life.
         session: the open session, or None.
+        address: the address that it counts for, or None; known from HELLO on.
         realm: the session's realm, or None.
     """
 
     __slots__ = (
+        "_address_counts",
         "_admission",
         "_attempt",
         "_authenticators",
         "_deadline",
         "_decode",
+        "_door",
         "_gateway",
+        "_is_guarded",
+        "_meter",
         "_question",
         "_task",
+        "address",
         "link",
         "outbox",
         "realm",
@@ -80,12 +90,13 @@ class Connection:
         "state",
     )
 
-    def __init__(self, link: Link, gateway: Gateway, authenticators: Mapping[str, Authenticator]) -> None:
+    def __init__(self, link: Link, gateway: Gateway, authenticators: Mapping[str, Authenticator], door: Door) -> None:
         """
         Args:
             link: a new link.
             gateway: where its sessions live.
             authenticators: authentication method -> authenticator, of the transport it came by.
+            door: of that transport.
         """
         self.link = link
         self.outbox = Outbox(link, gateway, gateway.max_outbox_bytes)
@@ -95,13 +106,19 @@ class Connection:
         self._admission: Admission | None = None
         self._gateway = gateway
         self._authenticators = authenticators
-        self._decode = link.wire.serializer.decode
+        self._decode: Callable[[bytes], Message] = link.wire.serializer.decode
         self._deadline: asyncio.TimerHandle | None = None
         # While a client is being authenticated, and that takes more than its HELLO: its attempt, and what it was asked
         # or what is being found out.
         self._attempt: Attempt | None = None
         self._question: Question | None = None
-        self._task: asyncio.Future[Outcome] | None = None
+        self._task: asyncio.Future[Outcome] | asyncio.TimerHandle | None = None
+        self._door = door
+        self.address: str | None = None
+        self._address_counts = False
+        # Whether failed logins speak against the client.
+        self._is_guarded = False
+        self._meter: Meter | None = None
         self._expect_hello()
 
     # --- what the link tells ----------------------------------------------------------------------
@@ -166,18 +183,50 @@ class Connection:
         try:
             realm = self._gateway.realm_for_session(hello.realm)
             _check_roles(hello)
+            self.address = self._door.address_of(self.link.info.peer, self.link.info.headers)
             if hello.details.resume_session is not None:
                 self._resume(hello, realm)
                 return
+            self._is_guarded = not is_open_to_all(hello, self._authenticators)
+            self._check_not_locked_out(hello)
             self._attempt = Attempt(hello, self.link.info, self._gateway.new_session_id())
-            self._go_on(begin(self._attempt, self._authenticators))
+            delay = 0.0
+            if self._is_guarded:
+                delay = self._gateway.failed_logins.delay(self.address, hello.details.authid)
+            if delay:
+                self._expect_authentication()
+                self._task = asyncio.get_running_loop().call_later(delay, self._begin_late)
+            else:
+                self._go_on(begin(self._attempt, self._authenticators))
         except HandshakeRefused as refusal:
             self._refuse(refusal)
+
+    def _begin_late(self) -> None:
+        """Look at an attempt that had to wait, after others that failed."""
+        self._task = None
+        attempt = self._attempt
+        assert attempt is not None
+        try:
+            self._check_not_locked_out(attempt.hello)
+            self._go_on(begin(attempt, self._authenticators))
+        except HandshakeRefused as refusal:
+            self._refuse(refusal)
+        except ProtocolViolation as violation:
+            self.violated(violation)
+        except Exception:
+            self.failed()
+
+    def _check_not_locked_out(self, hello: Hello) -> None:
+        if self._is_guarded:
+            self._gateway.failed_logins.check(self.address, hello.details.authid)
 
     def _authenticate(self, message: Authenticate) -> None:
         question, self._question = self._question, None
         assert question is not None, "CHALLENGED means that there is one"
+        assert self._attempt is not None
         try:
+            # Others may have failed meanwhile.
+            self._check_not_locked_out(self._attempt.hello)
             self._go_on(question.answer(message))
         except HandshakeRefused as refusal:
             self._refuse(refusal)
@@ -187,15 +236,13 @@ class Connection:
         if isinstance(outcome, Identity):
             self._let_in(outcome)
             return
-        if self._deadline is None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(AUTHENTICATION_TIMEOUT, self._not_authenticated)
+        self._expect_authentication()
         if isinstance(outcome, Question):
             self._question = outcome
             self._send(Challenge(outcome.method, outcome.extra))
         else:
-            self._task = asyncio.ensure_future(outcome)
-            self._task.add_done_callback(self._found_out)
+            task = self._task = asyncio.ensure_future(outcome)
+            task.add_done_callback(self._found_out)
 
     def _found_out(self, task: asyncio.Future[Outcome]) -> None:
         if task is not self._task:
@@ -211,6 +258,8 @@ class Connection:
     def _let_in(self, identity: Identity) -> None:
         attempt = self._attempt
         assert attempt is not None
+        # A guess that was under way when the others were found wrong is as good as those.
+        self._check_not_locked_out(attempt.hello)
         self._stop_waiting()
         # The router may have begun to shut down since HELLO.
         realm = self._gateway.realm_for_session(identity.realm or attempt.hello.realm)
@@ -218,11 +267,24 @@ class Connection:
             raise HandshakeRefused(
                 "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
             )
+        self._gateway.check_room(realm, identity.authid, identity.authrole)
+        if self.address is not None and not self._door.has_room_for_session(self.address):
+            raise full("sessions_per_address", "too many sessions are open from this address")
+        if self._is_guarded:
+            self._gateway.failed_logins.succeeded(self.address, attempt.hello.details.authid)
         self._welcome(attempt, realm, identity)
 
     def _refuse(self, refusal: HandshakeRefused) -> None:
         why = refusal.reason if isinstance(refusal, AuthenticationFailed) else str(refusal)
-        logger.info("%s refused: %s (%s)", self.link.info.peer, why[:MAX_TEXT], refusal.uri)
+        level = logging.INFO
+        if isinstance(refusal, AuthenticationFailed) and refusal.counts and self._attempt is not None:
+            self._gateway.failed_logins.failed(self.address, self._attempt.hello.details.authid)
+        elif isinstance(refusal, Full):
+            self.limit_reached(refusal.limit, "its session is refused")
+            level = logging.DEBUG
+        elif isinstance(refusal, LockedOut):
+            level = logging.DEBUG  # the log has told once that it is
+        logger.log(level, "%s refused: %s (%s)", self.link.info.peer, why[:MAX_TEXT], refusal.uri)
         self._abort(refusal.uri, str(refusal))
 
     def _welcome(self, attempt: Attempt, realm: Realm, identity: Identity) -> None:
@@ -240,6 +302,7 @@ class Connection:
             authextra=identity.authextra,
             roles=hello.details.roles,
             transport=_transport_details(self.link),
+            limits=self._gateway.usage(realm).allowances.of(identity.authrole).session,
         )
         session.outbox, session.connection, session.resumption = self.outbox, self, None
         details = WelcomeDetails(
@@ -266,6 +329,8 @@ class Connection:
             session.resumption, self._admission = resumption, resumption.admission
             resumption.outbox.take_over(self.outbox)
             session.outbox = self.outbox = resumption.outbox
+        self._count_session(session, realm)
+        self._gateway.usage(realm).joined(session)
         self._gateway.carry_out(realm, realm.join(session))
         logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
 
@@ -291,6 +356,7 @@ class Connection:
         previous, self.outbox, self._admission = self.outbox, resumption.outbox, resumption.admission
         resumption.attach(self.link, previous)
         session.transport = _transport_details(self.link)
+        self._count_session(session, realm)
         logger.debug("session %d resumed by %s", session.id, self.link.info.peer)
 
     def give_up(self, reason: str) -> None:
@@ -308,6 +374,7 @@ class Connection:
     def _forget_session(self) -> None:
         """The session goes on elsewhere, and its outbox with it."""
         self.session = self.realm = self._admission = None
+        self._uncount_session()
         self.outbox = Outbox(self.link, self._gateway)
 
     # --- GOODBYE ----------------------------------------------------------------------------------
@@ -368,8 +435,47 @@ class Connection:
         if session.resumption is not None:
             session.resumption.outbox.stop_keeping()
         self.session = self._admission = self.realm = None
+        self._uncount_session()
         self._gateway.carry_out(realm, realm.leave(session))
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)
+
+    # --- limits -----------------------------------------------------------------------------------
+
+    def _count_session(self, session: ConnectedSession, realm: Realm) -> None:
+        """The connection has a session: it is no handshake any more, and may send as fast as the session may."""
+        self._door.settle(self.link.info.peer)
+        if self.address is not None:
+            self._address_counts = True
+            self._door.session_opened(self.address)
+        usage = self._gateway.usage(realm)
+        gauges = usage.gauges(session)
+        if gauges:
+            ends_session = usage.allowances.of(session.authrole).ends_session
+            self._meter = Meter(self, self._decode, gauges, ends_session=ends_session)
+            self._decode = self._meter.decode
+
+    def _uncount_session(self) -> None:
+        if self._address_counts and self.address is not None:
+            self._address_counts = False
+            self._door.session_closed(self.address)
+        if self._meter is not None:
+            self._meter.close()
+            self._meter = None
+            self._decode = self.link.wire.serializer.decode
+
+    def limit_reached(self, limit: str, text: str) -> None:
+        """Tell the operator of a limit.
+
+        Args:
+            limit: its name.
+            text: what follows for the client.
+        """
+        self._gateway.counters.limit_reached(limit, self.address or self.link.info.peer, text)
+
+    def read_on(self) -> None:
+        """The client has been slowed down long enough, as far as its rate goes."""
+        if self._admission is None or not self._admission.is_full:
+            self.link.resume_reading()
 
     # --- details ----------------------------------------------------------------------------------
 
@@ -389,6 +495,11 @@ class Connection:
         self._deadline = None
         logger.info("%s closed: no session within %g s", self.link.info.peer, HELLO_TIMEOUT)
         self._abort(ProtocolViolation.uri, f"no HELLO within {HELLO_TIMEOUT:g} seconds")
+
+    def _expect_authentication(self) -> None:
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(AUTHENTICATION_TIMEOUT, self._not_authenticated)
 
     def _not_authenticated(self) -> None:
         self._deadline = None

@@ -21,6 +21,8 @@ from rocade.errors import (
     PayloadNotSerializable,
     ProtocolViolation,
 )
+from rocade.net.addresses import Proxies, address_of
+from rocade.net.door import Door, DoorLimits
 from rocade.net.link import Link, Receiver, Wire
 from rocade.router.calls import PendingCall
 from rocade.router.effects import (
@@ -28,6 +30,7 @@ from rocade.router.effects import (
     Deliver,
     Effect,
     EndSession,
+    LimitReached,
     QueryHistory,
     ServeWaiting,
     StoreEvent,
@@ -40,7 +43,10 @@ from rocade.router.session import Session
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authorization import Authorizer, RolePermissions
 from rocade.serve.connection import Connection
+from rocade.serve.counters import Counters
+from rocade.serve.failed_logins import FailedLogins, LoginPolicy
 from rocade.serve.implied import ImpliedRequests
+from rocade.serve.limits import Allowances, Usage, full
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
 from rocade.serve.refusals import Refusals
 from rocade.serve.resumption import Resumption
@@ -93,6 +99,8 @@ class Gateway:
         agent: how the router names itself to clients.
         max_outbox_bytes: bytes that may wait for one client before it is disconnected.
         resume_window: seconds that a resumable session outlives its connection; 0 when none does.
+        counters: how often limits were reached, and logins failed.
+        failed_logins: what failed logins lead to.
     """
 
     def __init__(
@@ -103,6 +111,8 @@ class Gateway:
         authorizer: Authorizer | None = None,
         source: random.Random | None = None,
         resume_window: float = DEFAULT_RESUME_WINDOW,
+        max_sessions: int = 0,
+        logins: LoginPolicy | None = None,
     ) -> None:
         """
         Args:
@@ -111,6 +121,8 @@ class Gateway:
             authorizer: asked about every request; the permissions of roles by default.
             source: of ids and of random choices; tests pass a seeded one.
             resume_window: seconds that a resumable session outlives its connection; 0 offers no resumption.
+            max_sessions: sessions of all realms together; 0 is any number.
+            logins: what failed logins lead to.
         """
         self.agent = agent
         self.max_outbox_bytes = max_outbox_bytes
@@ -121,6 +133,11 @@ class Gateway:
         self.realms: dict[str, Realm] = {}
         self.event_stores: dict[str, EventStore] = {}
         self.connections: set[Connection] = set()
+        self.counters = Counters()
+        self.failed_logins = FailedLogins(logins or LoginPolicy(), self.counters, _loop_time)
+        self._max_sessions = max_sessions
+        # realm name -> what its sessions have of what they may have
+        self._usages: dict[str, Usage] = {}
         self._random = source or random.Random()
         # Publication ids are seen by everybody and drawn quickly; nobody should guess session ids from them.
         self._unpredictable = source or random.SystemRandom()
@@ -141,6 +158,7 @@ class Gateway:
         sequential_requests: bool = True,
         history: Sequence[HistoryRule] = (),
         has_event_store: bool = False,
+        allowances: Allowances | None = None,
     ) -> Realm:
         """Open a realm.
 
@@ -151,6 +169,7 @@ class Gateway:
             sequential_requests: abort sessions whose request ids do not count up by one.
             history: which events are kept.
             has_event_store: whether they are kept by a store that is put among `event_stores`, rather than in memory.
+            allowances: what its sessions may have.
         Raises:
             ConfigurationError: the name cannot be used, or is taken.
         """
@@ -158,6 +177,7 @@ class Gateway:
             raise ConfigurationError("", f"{shown(name)} cannot be the name of a realm: it is no valid URI")
         if name in self.realms:
             raise ConfigurationError("", f"there is a realm {shown(name)} already")
+        allowances = allowances or Allowances()
         realm = self.realms[name] = Realm(
             name,
             {role.name: role for role in roles},
@@ -169,7 +189,9 @@ class Gateway:
             sequential_requests=sequential_requests,
             history=history,
             has_event_store=has_event_store,
+            limits=allowances.together,
         )
+        self._usages[name] = Usage(realm, allowances, _loop_time)
         return realm
 
     def random_id(self) -> int:
@@ -183,17 +205,66 @@ class Gateway:
             if not any(id in realm.sessions for realm in self.realms.values()):
                 return id
 
+    # --- limits -----------------------------------------------------------------------------------
+
+    def usage(self, realm: Realm) -> Usage:
+        """What the sessions of a realm have of what they may have."""
+        return self._usages[realm.name]
+
+    def check_room(self, realm: Realm, authid: str, role: str) -> None:
+        """Make sure that one more session may join.
+
+        Args:
+            realm: where.
+            authid: who it would be.
+            role: its role.
+        Raises:
+            HandshakeRefused: it may not.
+        """
+        most = self._max_sessions
+        if most and sum(len(realm.sessions) for realm in self.realms.values()) >= most:
+            raise full("sessions", f"the router has the {most} sessions that it may have")
+        self._usages[realm.name].check_room(authid, role)
+
+    def limit_reached(self, session: Session, limit: str, text: str) -> None:
+        """Tell the operator of a session that has come to a limit.
+
+        Args:
+            session: which.
+            limit: the limit's name.
+            text: what follows for the client.
+        """
+        connection = session.connection if isinstance(session, ConnectedSession) else None
+        if connection is not None:
+            connection.limit_reached(limit, text)
+        else:
+            peer = str(session.transport.get("peer", "the router"))
+            self.counters.limit_reached(limit, address_of(peer) or peer, text)
+
+    def door(self, limits: DoorLimits, proxies: Proxies) -> Door:
+        """What counts the connections of one transport.
+
+        Args:
+            limits: how many it accepts.
+            proxies: whose word is taken for where their clients come from.
+        """
+        return Door(limits, proxies, self.counters.limit_reached)
+
     # --- connections ------------------------------------------------------------------------------
 
-    def entrance(self, authenticators: Mapping[str, Authenticator]) -> Callable[[Link], Receiver]:
+    def entrance(
+        self, authenticators: Mapping[str, Authenticator], door: Door | None = None
+    ) -> Callable[[Link], Receiver]:
         """What a listener calls with each new link, for clients that get in by these methods.
 
         Args:
             authenticators: authentication method -> authenticator.
+            door: of the transport; None for one without limits.
         """
+        at = door or self.door(DoorLimits(handshakes_per_address=0), Proxies())
 
         def connected(link: Link) -> Receiver:
-            connection = Connection(link, self, authenticators)
+            connection = Connection(link, self, authenticators, at)
             self.connections.add(connection)
             return connection
 
@@ -263,6 +334,8 @@ class Gateway:
                     self.event_stores[realm.name].put(effect)
                 elif type(effect) is QueryHistory:
                     self._query(realm, effect)
+                elif type(effect) is LimitReached:
+                    self.limit_reached(effect.session, effect.limit, "what goes beyond it is refused")
                 else:
                     self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue
@@ -377,6 +450,10 @@ class Gateway:
                 pass
         for connection in list(self.connections):
             connection.close()
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _too_large(realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> list[Effect]:

@@ -73,6 +73,8 @@ class ResumableOutbox(Outbox):
             self._kept_bytes += len(frame)
         if self._attached:
             super().put(frame)
+        elif self.resumption is not None:
+            self.resumption.keeps_more(len(frame))
         if self._kept_bytes > self._limit and not self._closed:
             self._overflow()
 
@@ -111,6 +113,11 @@ class ResumableOutbox(Outbox):
         for _ in range(newly):
             self._kept_bytes -= len(self._kept.popleft())
         self.received = count
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of what is kept."""
+        return self._kept_bytes
 
     @property
     def is_closed(self) -> bool:
@@ -244,7 +251,18 @@ class Resumption:
         token: what a client has to know to resume it, valid once.
     """
 
-    __slots__ = ("_gateway", "_previous_token", "_timer", "admission", "outbox", "realm", "session", "token")
+    __slots__ = (
+        "_gateway",
+        "_is_parked",
+        "_parked_bytes",
+        "_previous_token",
+        "_timer",
+        "admission",
+        "outbox",
+        "realm",
+        "session",
+        "token",
+    )
 
     def __init__(self, session: ConnectedSession, realm: Realm, gateway: Gateway, link: Link) -> None:
         """
@@ -261,6 +279,9 @@ class Resumption:
         self.token = self._previous_token = secrets.token_urlsafe(24)
         self._gateway = gateway
         self._timer: asyncio.TimerHandle | None = None
+        # Whether it counts among those without a connection, and with how many bytes.
+        self._is_parked = False
+        self._parked_bytes = 0
         self.outbox.resumption = self
 
     def detach(self, reason: str) -> None:
@@ -269,10 +290,36 @@ class Resumption:
         if self.outbox.is_closed:
             self.end("what was sent is lost")
             return
+        if not self._park():
+            return
         window = self._gateway.resume_window
         self._timer = asyncio.get_running_loop().call_later(window, self.end, f"not resumed within {window:g} s")
         self._gateway.carry_out(self.realm, self.realm.detach(self.session))
         logger.debug("session %d is without a connection: %s", self.session.id, reason)
+
+    def _park(self) -> bool:
+        """Count the session among those without a connection; whether there is room for it. If not, it ends."""
+        size = self.outbox.kept_bytes
+        limit = self._gateway.usage(self.realm).parking.park(self.session, size)
+        if limit is not None:
+            self._gateway.limit_reached(self.session, limit, "its session ends with its connection")
+            self.end(f"the limit {limit} is reached")
+            return False
+        self._is_parked, self._parked_bytes = True, size
+        return True
+
+    def _unpark(self) -> None:
+        if self._is_parked:
+            self._is_parked = False
+            self._gateway.usage(self.realm).parking.leave(self.session, self._parked_bytes)
+
+    def keeps_more(self, size: int) -> None:
+        """More bytes are kept, while there is no connection."""
+        if self._is_parked:
+            self._parked_bytes += size
+            if not self._gateway.usage(self.realm).parking.grow(size):
+                self._gateway.limit_reached(self.session, "parked_bytes", "its session cannot be resumed")
+                self.end_soon("the limit parked_bytes is reached")
 
     def take_away(self) -> None:
         """The session has no connection from here on."""
@@ -313,6 +360,7 @@ class Resumption:
             previous: what is sent there first, WELCOME among it.
         """
         self.stop_waiting()
+        self._unpark()
         self.session.serializer = link.wire.serializer
         self.outbox.attach(link, previous)
         self.admission.attached(link)
@@ -326,6 +374,7 @@ class Resumption:
         if self.session.connection is not None:
             return
         self.stop_waiting()
+        self._unpark()
         self.admission.close()
         self.outbox.close()
         self._gateway.carry_out(self.realm, self.realm.leave(self.session))

@@ -188,7 +188,7 @@ class Asking:
             how: what it does, without secrets.
         """
         logger.error("the authenticator %s %s", self._name, how)
-        return AuthenticationFailed(f"the authenticator {self._name} is out of order")
+        return AuthenticationFailed(f"the authenticator {self._name} is out of order", counts=False)
 
 
 class Asked(Generic[T]):

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from rocade.errors import ProtocolViolation
+from rocade.net.door import Door
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.upgrade import OriginPolicy, UpgradeRefused, header_map
 from rocade.net.wires import LONG_POLL, serializer_of_subprotocol, subprotocols
@@ -78,6 +79,8 @@ class LongPollOptions:
     """Messages that may wait for a client; with more it is disconnected."""
     max_connections: int = 20_000
     """Connections that may be open; others are refused."""
+    max_connections_per_address: int = 0
+    """Connections from one address, those that ended a short while ago among them; 0 is any number."""
     order_patience: float = 3.0
     """Seconds that a request is held for others with lower ids, which it may have overtaken."""
     allowed_origins: tuple[str, ...] | None = None
@@ -110,12 +113,15 @@ class _Refused(Exception):
 class LongPoll:
     """Where long-poll clients arrive; an ASGI application."""
 
-    def __init__(self, options: LongPollOptions, connected: Callable[[Link], Receiver]) -> None:
+    def __init__(
+        self, options: LongPollOptions, connected: Callable[[Link], Receiver], door: Door | None = None
+    ) -> None:
         """
         Args:
             options: the settings.
             connected: called for each new connection, on its event loop; returns who interprets its messages. It may
                 use the link at once.
+            door: knows which address a connection counts for, and tells of those that have too many.
         """
         self.options = options
         self._connected = connected
@@ -129,6 +135,9 @@ class LongPoll:
         self._links: dict[str, LongPollLink] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_full = False
+        self._door = door
+        # address -> how many of them are from there
+        self._of_address: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -180,12 +189,14 @@ class LongPoll:
             return None
         protocol = self._choose(body)
         serializer, is_batched = serializer_of_subprotocol(protocol)
-        self._make_room()
+        info = _describe(scope, headers, protocol)
+        address = None if self._door is None else self._door.address_of(info.peer, headers)
+        self._make_room(address)
         loop = asyncio.get_running_loop()
         link = LongPollLink(
             loop,
             LONG_POLL[serializer],
-            _describe(scope, headers, protocol),
+            info,
             is_batched=is_batched,
             max_queue_bytes=self.options.max_queue_bytes,
             max_queue_messages=self.options.max_queue_messages,
@@ -200,6 +211,9 @@ class LongPoll:
         link.begin(receiver)
         id = secrets.token_urlsafe(18)
         self._links[id] = link
+        if address is not None:
+            link.address = address
+            self._of_address[address] = self._of_address.get(address, 0) + 1
         self._start_sweeping(loop)
         return JSONResponse({"protocol": protocol, "transport": id})
 
@@ -256,7 +270,11 @@ class LongPoll:
                 return protocol
         raise _Refused(400, f"No protocol in common; accepted are {', '.join(self._protocols)}.")
 
-    def _make_room(self) -> None:
+    def _make_room(self, address: str | None) -> None:
+        most = self.options.max_connections_per_address
+        if most and address is not None and self._door is not None and self._of_address.get(address, 0) >= most:
+            self._door.report("long_polls_per_address", address, f"{most} long-poll connections are open")
+            raise _Refused(429, "There are too many connections from your address.", {"retry-after": "10"})
         is_full = len(self._links) >= self.options.max_connections
         if is_full and not self._is_full:
             logger.warning("no room for further long-poll connections: there are %d", len(self._links))
@@ -277,13 +295,22 @@ class LongPoll:
         for id, link in list(self._links.items()):
             if link.lost_at is not None:
                 if now - link.lost_at > REMEMBERED:
-                    del self._links[id]
+                    self._forget(id)
             elif link.is_overdue(now):
                 link.lose("no orderly close in time")
             elif not link.requests and now - link.last_request > timeout:
                 link.lose(f"no request within {timeout:g} s")
         if self._links:
             self._start_sweeping(loop)
+
+    def _forget(self, id: str) -> None:
+        address = self._links.pop(id).address
+        if address is not None:
+            left = self._of_address[address] - 1
+            if left:
+                self._of_address[address] = left
+            else:
+                del self._of_address[address]
 
     def _explain(self, scope: Scope) -> Response:
         text = "This is WAMP over long-polling: POST to open below this path."

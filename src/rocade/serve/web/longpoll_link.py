@@ -51,6 +51,7 @@ class LongPollLink:
         last_request: loop time of the latest sign of life.
         is_hung_up: whether the client has closed.
         lost_at: loop time of the end; None before it.
+        address: the address that it counts for, if any.
         sending: held by the request whose messages are delivered, so that they stay in the order of requests.
     """
 
@@ -85,6 +86,7 @@ class LongPollLink:
         self.last_request = loop.time()
         self.is_hung_up = False
         self.lost_at: float | None = None
+        self.address: str | None = None
         self.sending = asyncio.Lock()
         self._loop = loop
         self._max_queue_bytes = max_queue_bytes
