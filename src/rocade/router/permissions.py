@@ -33,6 +33,10 @@ GUARDED_PROCEDURES = frozenset(
 """Meta procedures with which one session harms others. A rule for calls in general does not allow them: it must be
 a rule about "wamp.…", or one that allows everything everywhere."""
 
+OWN_PROCEDURES = frozenset({"rocade.session.refresh", "rocade.session.logout"})
+"""Procedures of the router with which a session does something about its own login only. They are allowed, unless a
+rule names one of them exactly."""
+
 CACHED_DECISIONS = 4096
 """Decisions that a role remembers: a client with random URIs must not grow it."""
 
@@ -119,6 +123,8 @@ class Role:
     def _decide(self, action: Action, uri: str, match: Match) -> Decision:
         if match is Match.EXACT:
             rule = self._index.best(uri)
+            if action is Action.CALL and uri in OWN_PROCEDURES and not (rule and rule.match is Match.EXACT):
+                return Decision(True)
             if action is Action.CALL and uri in GUARDED_PROCEDURES and not (rule and _is_meant_for_guarded(rule)):
                 return Decision(False, rule=rule)
             return _decision(rule, action)

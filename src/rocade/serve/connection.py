@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import AuthenticationFailed, HandshakeRefused, ProtocolViolation
@@ -241,6 +242,7 @@ class Connection:
             transport=_transport_details(self.link),
         )
         session.outbox, session.connection, session.resumption = self.outbox, self, None
+        session.tenure = identity.tenure
         details = WelcomeDetails(
             roles=ROUTER_ROLES,
             realm=realm.name,
@@ -266,6 +268,8 @@ class Connection:
             resumption.outbox.take_over(self.outbox)
             session.outbox = self.outbox = resumption.outbox
         self._gateway.carry_out(realm, realm.join(session))
+        if identity.tenure is not None:
+            identity.tenure.begin(session.id, partial(self._gateway.end_session, session))
         logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
 
     # --- resumption (docs/resume.md) --------------------------------------------------------------
@@ -366,6 +370,8 @@ class Connection:
         self._admission.close()
         if session.resumption is not None:
             session.resumption.outbox.stop_keeping()
+        if session.tenure is not None:
+            session.tenure.end()
         self.session = self._admission = self.realm = None
         self._gateway.carry_out(realm, realm.leave(session))
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)

@@ -25,6 +25,7 @@ from rocade.errors import (
 from rocade.net.link import Link, Receiver, Wire
 from rocade.router.calls import PendingCall
 from rocade.router.effects import (
+    AnswerLater,
     CancelWake,
     Deliver,
     Effect,
@@ -39,14 +40,19 @@ from rocade.router.permissions import DENIED, Action, Decision, Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.authentication import Authenticator
+from rocade.serve.authentication.tenure import Tenure
 from rocade.serve.authorization import Authorizer, RolePermissions
 from rocade.serve.connection import Connection
+from rocade.serve.login_procedures import LoginProcedures
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
 from rocade.serve.resumption import Resumption
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["ConnectedSession", "Gateway"]
+
+ANSWER_DEADLINE = 15.0
+"""Seconds after which a procedure of the router's own that has to find something out gives up."""
 
 DEFAULT_RESUME_WINDOW = 30.0
 """Seconds that a resumable session outlives its connection."""
@@ -61,13 +67,15 @@ class ConnectedSession(Session):
         outbox: what is sent to it goes here.
         connection: the connection that it has now; None while it waits to be resumed.
         resumption: what it takes to resume it; None when it ends with its connection.
+        tenure: what its login brought along; ends with it.
     """
 
-    __slots__ = ("connection", "outbox", "resumption")
+    __slots__ = ("connection", "outbox", "resumption", "tenure")
 
     outbox: Outbox
     connection: Connection | None
     resumption: Resumption | None
+    tenure: Tenure | None
 
 
 class EventStore(Protocol):
@@ -122,6 +130,8 @@ class Gateway:
         self._dirty: list[Outbox] = []
         # call -> when it is to be woken
         self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
+        # what is being found out for calls of the router's own procedures
+        self._answering: set[asyncio.Task[None]] = set()
         self._closing = False
         self._no_connections: asyncio.Event | None = None
 
@@ -165,7 +175,14 @@ class Gateway:
             history=history,
             has_event_store=has_event_store,
         )
+        realm.meta.add(LoginProcedures().procedures())
         return realm
+
+    def end_session(self, session: ConnectedSession, reason: str, message: str) -> None:
+        """End a session whose time is over, if it is still there."""
+        realm = self.realms.get(session.realm)
+        if realm is not None and realm.sessions.get(session.id) is session:
+            self.carry_out(realm, realm.end((session,), reason, message))
 
     def _authorize_at_once(self, session: Session, action: Action, uri: str, match: Match = Match.EXACT) -> Decision:
         """The authorizer's answer about what a request implies. A failure means no, and so does having to wait."""
@@ -269,6 +286,8 @@ class Gateway:
                     self.event_stores[realm.name].put(effect)
                 elif type(effect) is QueryHistory:
                     self._query(realm, effect)
+                elif type(effect) is AnswerLater:
+                    self._answer_later(realm, effect)
                 else:
                     self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue
@@ -341,6 +360,25 @@ class Gateway:
 
         self.event_stores[realm.name].find(effect.query, done)
 
+    def _answer_later(self, realm: Realm, effect: AnswerLater) -> None:
+        async def find_out() -> None:
+            found: list[Any] | ApplicationError
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    found = await effect.work()
+            except ApplicationError as error:
+                found = error
+            except TimeoutError:
+                found = ApplicationError("wamp.error.timeout", f"no answer within {ANSWER_DEADLINE:g} s")
+            except Exception:
+                logger.exception("our fault, in a procedure of the router's own")
+                found = ApplicationError("wamp.error.runtime_error", "the router failed on this call")
+            self.carry_out(realm, realm.found_out(effect, found))
+
+        task = asyncio.get_running_loop().create_task(find_out())
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     # --- output -----------------------------------------------------------------------------------
 
     def needs_flush(self, outbox: Outbox) -> None:
@@ -383,6 +421,8 @@ class Gateway:
                 pass
         for connection in list(self.connections):
             connection.close()
+        for task in list(self._answering):
+            task.cancel()
 
 
 def _too_large(realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> list[Effect]:

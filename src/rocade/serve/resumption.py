@@ -327,6 +327,8 @@ class Resumption:
         self.stop_waiting()
         self.admission.close()
         self.outbox.close()
+        if self.session.tenure is not None:
+            self.session.tenure.end()
         self._gateway.carry_out(self.realm, self.realm.leave(self.session))
         logger.debug("session %d left %r: %s", self.session.id, self.realm.name, reason)
 
