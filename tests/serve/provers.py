@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authentication.cryptosign import Cryptosign, KnownKeys
+from rocade.serve.authentication.jwt import ClaimsSay, Jwt, TokenRules, Verifier
+from rocade.serve.authentication.jwt_keys import FixedKey, secret_key
 from rocade.serve.authentication.principals import Known, Principal
 from rocade.serve.authentication.scram import Scram, disguised_scram, scram_proof
 from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
@@ -128,6 +132,27 @@ def _scrams(method: str) -> Prover:
     return Prover(method, lambda: Scram(known(proof, disguised_scram), method), _scram, {"nonce": CLIENT_NONCE})
 
 
+TOKEN_SECRET = "a secret of which two sides know"
+
+
+def token(secret: str = TOKEN_SECRET, **claims: Any) -> str:
+    """A token of joe's that is good for an hour, unless its claims say otherwise; None takes one out."""
+    given = {"sub": "joe", "exp": int(time.time()) + 3600} | claims
+    return jwt.encode({name: value for name, value in given.items() if value is not None}, secret, algorithm="HS256")
+
+
+def _jwt(challenge: Challenge, is_right: bool) -> Answer:
+    assert challenge.extra == {}
+    return token(TOKEN_SECRET if is_right else TOKEN_SECRET.upper()), {}
+
+
+JWT = Prover(
+    "jwt",
+    lambda: Jwt(
+        Verifier(TokenRules(algorithms=("HS256",)), FixedKey(secret_key(TOKEN_SECRET))), ClaimsSay(default_role="user")
+    ),
+    _jwt,
+)
 SCRAM, WAMP_SCRAM = _scrams("scram"), _scrams("wamp-scram")
 PROVERS = [TICKET, WAMPCRA, SALTED_WAMPCRA, CRYPTOSIGN, SCRAM, WAMP_SCRAM]
-ONE_PER_METHOD = list({prover.method: prover for prover in PROVERS}.values())
+ONE_PER_METHOD = list({prover.method: prover for prover in [*PROVERS, JWT]}.values())

@@ -254,12 +254,13 @@ class SniffingProtocol(HttpToolsProtocol):
         try:
             if self._is_answering():
                 raise UpgradeRefused(HTTPStatus.BAD_REQUEST, "An upgrade must not follow an unfinished request.")
-            path = unquote((httptools.parse_url(self.url).path or b"").decode("latin-1"))
+            url = httptools.parse_url(self.url)
+            path = unquote((url.path or b"").decode("latin-1"))
             endpoint = self.port.websockets.get(path)
             if endpoint is None:
                 raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"There is no WebSocket at {path}.")
             method, version = self.parser.get_method().decode("ascii"), self.parser.get_http_version()
-            request = UpgradeRequest(method, version, path, headers)
+            request = UpgradeRequest(method, version, path, headers, (url.query or b"").decode("latin-1"))
             self._upgrade = request, endpoint.negotiate(request), endpoint
         except UpgradeRefused as refusal:
             self._refusal = refusal

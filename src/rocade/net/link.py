@@ -57,6 +57,8 @@ class LinkInfo:
     """Whether the connection is TLS."""
     path: str = ""
     """HTTP path of the request that opened a WebSocket or long-poll connection."""
+    query: str = field(default="", repr=False)
+    """What was behind "?" in the URL of that request. Not for logs: it may hold credentials."""
     headers: dict[str, str] = field(default_factory=dict)
     """HTTP headers of that request, names in lower case."""
     subprotocol: str = ""

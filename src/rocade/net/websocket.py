@@ -100,6 +100,8 @@ class UpgradeRequest:
     path: str
     headers: Mapping[str, str]
     """See `upgrade.header_map`."""
+    query: str = ""
+    """What is behind "?" in the request's target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ class WebSocketEndpoint:
             peer=peer_name(transport),
             secure=transport.get_extra_info("sslcontext") is not None,
             path=request.path,
+            query=request.query,
             headers=dict(request.headers),
             subprotocol=acceptance.subprotocol,
             tls=transport.get_extra_info("ssl_object"),

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, field
 
 from rocade.node.section import Section, Text, not_yet
+from rocade.node.tokens import TokenSettings
 
 __all__ = [
     "AnonymousAuth",
@@ -15,7 +16,10 @@ __all__ = [
     "CryptosignAuth",
     "CryptosignPrincipal",
     "DynamicAuth",
+    "DynamicJwtAuth",
     "FunctionAuth",
+    "FunctionJwtAuth",
+    "JwtAuth",
     "ScramAuth",
     "ScramPrincipal",
     "TicketAuth",
@@ -34,18 +38,35 @@ RoleName = Annotated[Text | None, Meta(description="The role of this client. Lef
 DefaultRole = Annotated[Text | None, Meta(description="The role of those for whom none is said.")]
 
 
+Procedure = Annotated[str, Meta(description="URI of the procedure.")]
+
+ProcedureRealm = Annotated[
+    str | None,
+    Meta(description="The realm in which it is registered. Left out: the one that the client asks for."),
+]
+
+ProcedureRole = Annotated[
+    str | None,
+    Meta(description="Without effect: the router calls in its own name, which no permission holds up."),
+]
+
+Create = Annotated[
+    Text,
+    Meta(
+        description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
+        "Both may be coroutine functions; neither may block."
+    ),
+]
+
+CreateConfig = Annotated[dict[str, Any], Meta(description="Handed over to `create`.")]
+
+
 class DynamicAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="dynamic"):
     """A procedure knows the clients: it is called with [realm, authid, details] and answers who that is."""
 
-    authenticator: Annotated[str, Meta(description="URI of the procedure.")]
-    authenticator_realm: Annotated[
-        str | None,
-        Meta(description="The realm in which it is registered. Left out: the one that the client asks for."),
-    ] = field(name="authenticator-realm", default=None)
-    authenticator_role: Annotated[
-        str | None,
-        Meta(description="Without effect: the router calls in its own name, which no permission holds up."),
-    ] = field(name="authenticator-role", default=None)
+    authenticator: Procedure
+    authenticator_realm: ProcedureRealm = field(name="authenticator-realm", default=None)
+    authenticator_role: ProcedureRole = field(name="authenticator-role", default=None)
     default_role: DefaultRole = field(name="default-role", default=None)
 
 
@@ -54,14 +75,8 @@ class FunctionAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="fu
 
     refused: ClassVar = {"expose_controller": "handing the controller to a function is not supported"}
 
-    create: Annotated[
-        Text,
-        Meta(
-            description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
-            "Both may be coroutine functions; neither may block."
-        ),
-    ]
-    config: Annotated[dict[str, Any], Meta(description="Handed over to `create`.")] = {}
+    create: Create
+    config: CreateConfig = {}
     default_role: DefaultRole = field(name="default-role", default=None)
 
 
@@ -214,6 +229,48 @@ class TlsAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="static"
     default_role: DefaultRole = field(name="default-role", default=None)
 
 
+class JwtAuth(TokenSettings, kw_only=True, frozen=True, tag_field="type", tag="static"):
+    """Clients that have a token, of which the claims say who they are."""
+
+    role_claim: Annotated[
+        Text | None, Meta(description="The claim with the role, or with a list of them. Left out: `default-role`.")
+    ] = field(name="role-claim", default=None)
+    roles: Annotated[
+        dict[str, Text] | None,
+        Meta(
+            description="Value of that claim -> role; of several values the first one here counts. Left out: the value "
+            "is the name of the role."
+        ),
+    ] = None
+    default_role: DefaultRole = field(name="default-role", default=None)
+    realm_claim: Annotated[
+        Text | None,
+        Meta(description="The claim with the realm, or the realms, that the client may join. Left out: any."),
+    ] = field(name="realm-claim", default=None)
+    extra_claims: Annotated[
+        tuple[Text, ...], Meta(description="Claims that clients find in `authextra` of WELCOME.")
+    ] = field(name="extra-claims", default=())
+
+
+class DynamicJwtAuth(TokenSettings, kw_only=True, frozen=True, tag_field="type", tag="dynamic"):
+    """Clients that have a token; a procedure is told its claims (the detail `claims`) and answers who that is."""
+
+    authenticator: Procedure
+    authenticator_realm: ProcedureRealm = field(name="authenticator-realm", default=None)
+    authenticator_role: ProcedureRole = field(name="authenticator-role", default=None)
+    default_role: DefaultRole = field(name="default-role", default=None)
+
+
+class FunctionJwtAuth(TokenSettings, kw_only=True, frozen=True, tag_field="type", tag="function"):
+    """Clients that have a token; a Python function is told its claims (the detail `claims`) and answers who that is."""
+
+    refused: ClassVar = FunctionAuth.refused
+
+    create: Create
+    config: CreateConfig = {}
+    default_role: DefaultRole = field(name="default-role", default=None)
+
+
 class Auth(Section, kw_only=True, frozen=True):
     """How clients of a transport may authenticate: method -> its settings."""
 
@@ -244,6 +301,11 @@ class Auth(Section, kw_only=True, frozen=True):
     ] = None
     tls: Annotated[
         TlsAuth | DynamicAuth | FunctionAuth | None, Meta(description="The certificate of a TLS connection.")
+    ] = None
+
+    jwt: Annotated[
+        JwtAuth | DynamicJwtAuth | FunctionJwtAuth | None,
+        Meta(description="A token that somebody else has signed. Rocade's own addition."),
     ] = None
 
     @property

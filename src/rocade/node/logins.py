@@ -19,7 +19,10 @@ from rocade.node.authentication import (
     CryptosignAuth,
     CryptosignPrincipal,
     DynamicAuth,
+    DynamicJwtAuth,
     FunctionAuth,
+    FunctionJwtAuth,
+    JwtAuth,
     ScramAuth,
     ScramPrincipal,
     TicketAuth,
@@ -31,6 +34,8 @@ from rocade.node.authentication import (
 )
 from rocade.node.configuration_file import joined
 from rocade.node.functions import named
+from rocade.node.token_logins import asked_jwt, check_tokens, static_jwt
+from rocade.node.tokens import TokenSettings
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.authentication.asked import Ask, Asked, AskedAtOnce, AskedTicket, Asking, function, procedure
 from rocade.serve.authentication.cryptosign import (
@@ -77,14 +82,19 @@ def check_logins(auth: Auth, path: str, realms: Realms) -> None:
         )
     for method, settings in auth.methods.items():
         at = joined(path, method)
-        if isinstance(settings, DynamicAuth):
+        if isinstance(settings, DynamicAuth | DynamicJwtAuth):
             _check_dynamic(settings, at, realms)
-        elif isinstance(settings, FunctionAuth):
+        elif isinstance(settings, FunctionAuth | FunctionJwtAuth):
             named(settings.create, f"{at}.create")
         if isinstance(settings, AnonymousAuth):
             _check_role(settings.role, f"{at}.role", realms)
         elif settings.default_role is not None:
             _check_role(settings.default_role, joined(at, "default-role"), realms)
+        if isinstance(settings, TokenSettings):
+            check_tokens(settings, at)
+        if isinstance(settings, JwtAuth):
+            for value, role in (settings.roles or {}).items():
+                _check_role(role, joined(f"{at}.roles", value), realms)
         check = _CHECKS.get(type(settings))
         if check is not None:
             check(settings, at, realms)
@@ -97,7 +107,7 @@ def _check_role(role: str, path: str, realms: Realms) -> None:
         raise ConfigurationError(path, f"no realm defines the role {role!r} ({known})")
 
 
-def _check_dynamic(settings: DynamicAuth, path: str, realms: Realms) -> None:
+def _check_dynamic(settings: DynamicAuth | DynamicJwtAuth, path: str, realms: Realms) -> None:
     if not is_uri(settings.authenticator):
         raise ConfigurationError(f"{path}.authenticator", f"{settings.authenticator!r} is no URI")
     realm = settings.authenticator_realm
@@ -222,8 +232,13 @@ def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[s
         return {"anonymous": Anonymous("anonymous")}
     found: dict[str, Authenticator] = {}
     for method, settings in auth.methods.items():
-        if isinstance(settings, DynamicAuth | FunctionAuth):
-            found[method] = _ASKED[method](_asking(settings, joined(path, method), calls))
+        at = joined(path, method)
+        if isinstance(settings, DynamicJwtAuth | FunctionJwtAuth):
+            found[method] = asked_jwt(settings, at, _asking(settings, at, calls))
+        elif isinstance(settings, DynamicAuth | FunctionAuth):
+            found[method] = _ASKED[method](_asking(settings, at, calls))
+        elif isinstance(settings, JwtAuth):
+            found[method] = static_jwt(settings, at)
         else:
             found[method] = _BUILD[type(settings)](settings)
     scram = found.get(SCRAM[0])
@@ -232,9 +247,11 @@ def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[s
     return found
 
 
-def _asking(settings: DynamicAuth | FunctionAuth, path: str, calls: InternalCalls) -> Asking:
+def _asking(
+    settings: DynamicAuth | DynamicJwtAuth | FunctionAuth | FunctionJwtAuth, path: str, calls: InternalCalls
+) -> Asking:
     ask: Ask
-    if isinstance(settings, DynamicAuth):
+    if isinstance(settings, DynamicAuth | DynamicJwtAuth):
         ask = procedure(calls, settings.authenticator, settings.authenticator_realm)
         return Asking(ask, "dynamic", settings.authenticator, settings.default_role)
     ask = function(named(settings.create, f"{path}.create"), settings.config)

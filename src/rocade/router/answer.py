@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw, Struct
@@ -22,9 +23,11 @@ class Answer(Struct):
         effects: what is done before the caller gets them.
         kwargs: keyword results.
         query: what must be looked up in a store first. Then there are no results yet.
+        later: what must be awaited first; returns the results, or raises `ApplicationError`.
     """
 
     args: list[Any] | Raw = []
     effects: list[Effect] = []
     kwargs: dict[str, Any] = {}
     query: Query | None = None
+    later: Callable[[], Awaitable[list[Any]]] | None = None

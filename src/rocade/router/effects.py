@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -32,6 +32,7 @@ else:
     Shared = Any
 
 __all__ = [
+    "AnswerLater",
     "CancelWake",
     "Deliver",
     "Effect",
@@ -133,4 +134,20 @@ class LimitReached(Struct, gc=False):
     limit: str
 
 
-Effect = Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory | LimitReached
+class AnswerLater(Struct, gc=False):
+    """Find out what a meta procedure answers, and call `Realm.found_out` with it.
+
+    Attributes:
+        work: to be awaited; returns the results, or raises `ApplicationError`.
+        caller: who asks.
+        request: CALL.Request.
+    """
+
+    work: Callable[[], Awaitable[list[Any]]]
+    caller: Caller
+    request: int
+
+
+Effect = (
+    Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory | LimitReached | AnswerLater
+)

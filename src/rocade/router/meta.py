@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from rocade.errors import ApplicationError, InvalidMessage, ProtocolViolation
 from rocade.router.answer import Answer
-from rocade.router.effects import Deliver, Effect, QueryHistory
+from rocade.router.effects import AnswerLater, Deliver, Effect, QueryHistory
 from rocade.router.history import HistoryMeta
 from rocade.router.meta_registrations import RegistrationMeta
 from rocade.router.meta_sessions import SessionMeta
@@ -101,6 +101,8 @@ class Meta:
         answer = self.procedures[message.procedure].call(caller, args, kwargs)
         if answer.query is not None:
             return [*answer.effects, QueryHistory(answer.query, caller, message.request)]
+        if answer.later is not None:
+            return [*answer.effects, AnswerLater(answer.later, caller, message.request)]
         result = Result(message.request, _NO_DETAILS, answer.args, answer.kwargs)
         return [*answer.effects, Deliver(result, (caller,), caller.serializer)]
 

@@ -42,6 +42,10 @@ GUARDED_PROCEDURES = frozenset(
 """Meta procedures with which one session harms others. A rule for calls in general does not allow them: it must be
 a rule about "wamp.…" (or "rocade.…"), or one that allows everything everywhere."""
 
+OWN_PROCEDURES = frozenset({"rocade.session.refresh", "rocade.session.logout"})
+"""Procedures of the router with which a session does something about its own login only. They are allowed, unless a
+rule names one of them exactly."""
+
 CACHED_DECISIONS = 4096
 """Decisions that a role remembers: a client with random URIs must not grow it."""
 
@@ -184,6 +188,8 @@ class Role:
     def _decide(self, action: Action, uri: str, match: Match) -> Decision:
         if match is Match.EXACT:
             rule = self._index.narrowest(uri)
+            if action is Action.CALL and uri in OWN_PROCEDURES and not (rule and rule.match is Match.EXACT):
+                return Decision(True, reason="it is about the session's own login")
             if action is Action.CALL and uri in GUARDED_PROCEDURES and rule and not _is_meant_for_guarded(rule, uri):
                 return Decision(False, rule=rule, reason=f"{described(rule)} is no rule about {uri!r} in particular")
             return _decision(rule, action)

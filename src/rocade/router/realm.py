@@ -14,7 +14,7 @@ from rocade.errors import ApplicationError, LimitExceeded, ProtocolViolation
 from rocade.router.broker import Broker
 from rocade.router.calls import PendingCall
 from rocade.router.dealer import Dealer
-from rocade.router.effects import Deliver, Effect, EndSession, LimitReached, QueryHistory
+from rocade.router.effects import AnswerLater, Deliver, Effect, EndSession, LimitReached, QueryHistory
 from rocade.router.history import HistoryRule, Page
 from rocade.router.limits import RealmLimits
 from rocade.router.meta import Meta
@@ -34,6 +34,7 @@ from rocade.wamp.messages import (
     Publish,
     Register,
     Result,
+    ResultDetails,
     RouterRole,
     RouterRoles,
     Subscribe,
@@ -308,6 +309,23 @@ class Realm:
             found: stored events, or what the caller is told instead.
         """
         return self.meta.history.found(asked, found)
+
+    def found_out(self, asked: AnswerLater, found: list[Any] | ApplicationError) -> list[Effect]:
+        """Carry on with what `AnswerLater` has brought.
+
+        Args:
+            asked: the effect.
+            found: the results, or what the caller is told instead.
+        Returns:
+            RESULT or ERROR, unless the caller is gone.
+        """
+        caller, request = asked.caller, asked.request
+        if self.sessions.get(caller.id) is not caller:
+            return []
+        if isinstance(found, ApplicationError):
+            code = _REQUEST_TYPES[Call]
+            return [Deliver(Error(code, request, PassthruDetails(), found.uri, list(found.arguments)), (caller,))]
+        return [Deliver(Result(request, ResultDetails(), found), (caller,))]
 
     def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:
         """A message cannot be given to one of its receivers.

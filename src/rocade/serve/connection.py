@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import AuthenticationFailed, HandshakeRefused, ProtocolViolation
@@ -305,6 +306,7 @@ class Connection:
             limits=self._gateway.usage(realm).allowances.of(identity.authrole).session,
         )
         session.outbox, session.connection, session.resumption = self.outbox, self, None
+        session.tenure = identity.tenure
         details = WelcomeDetails(
             roles=ROUTER_ROLES,
             realm=realm.name,
@@ -332,6 +334,8 @@ class Connection:
         self._count_session(session, realm)
         self._gateway.usage(realm).joined(session)
         self._gateway.carry_out(realm, realm.join(session))
+        if identity.tenure is not None:
+            identity.tenure.begin(session.id, partial(self._gateway.end_session, session))
         logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
 
     # --- resumption (docs/resume.md) --------------------------------------------------------------
@@ -434,6 +438,8 @@ class Connection:
         self._admission.close()
         if session.resumption is not None:
             session.resumption.outbox.stop_keeping()
+        if session.tenure is not None:
+            session.tenure.end()
         self.session = self._admission = self.realm = None
         self._uncount_session()
         self._gateway.carry_out(realm, realm.leave(session))

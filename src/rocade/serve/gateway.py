@@ -26,6 +26,7 @@ from rocade.net.door import Door, DoorLimits
 from rocade.net.link import Link, Receiver, Wire
 from rocade.router.calls import PendingCall
 from rocade.router.effects import (
+    AnswerLater,
     CancelWake,
     Deliver,
     Effect,
@@ -41,18 +42,23 @@ from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.authentication import Authenticator
+from rocade.serve.authentication.tenure import Tenure
 from rocade.serve.authorization import Authorizer, RolePermissions
 from rocade.serve.connection import Connection
 from rocade.serve.counters import Counters
 from rocade.serve.failed_logins import FailedLogins, LoginPolicy
 from rocade.serve.implied import ImpliedRequests
 from rocade.serve.limits import Allowances, Usage, full
+from rocade.serve.login_procedures import LoginProcedures
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
 from rocade.serve.refusals import Refusals
 from rocade.serve.resumption import Resumption
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["ConnectedSession", "Gateway"]
+
+ANSWER_DEADLINE = 15.0
+"""Seconds after which a procedure of the router's own that has to find something out gives up."""
 
 DEFAULT_RESUME_WINDOW = 30.0
 """Seconds that a resumable session outlives its connection."""
@@ -67,13 +73,15 @@ class ConnectedSession(Session):
         outbox: what is sent to it goes here.
         connection: the connection that it has now; None while it waits to be resumed.
         resumption: what it takes to resume it; None when it ends with its connection.
+        tenure: what its login brought along; ends with it.
     """
 
-    __slots__ = ("connection", "outbox", "resumption")
+    __slots__ = ("connection", "outbox", "resumption", "tenure")
 
     outbox: Outbox
     connection: Connection | None
     resumption: Resumption | None
+    tenure: Tenure | None
 
 
 class EventStore(Protocol):
@@ -144,6 +152,8 @@ class Gateway:
         self._dirty: list[Outbox] = []
         # call -> when it is to be woken
         self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
+        # what is being found out for calls of the router's own procedures
+        self._answering: set[asyncio.Task[None]] = set()
         self._closing = False
         self._no_connections: asyncio.Event | None = None
 
@@ -192,7 +202,14 @@ class Gateway:
             limits=allowances.together,
         )
         self._usages[name] = Usage(realm, allowances, _loop_time)
+        realm.meta.add(LoginProcedures().procedures())
         return realm
+
+    def end_session(self, session: ConnectedSession, reason: str, message: str) -> None:
+        """End a session whose time is over, if it is still there."""
+        realm = self.realms.get(session.realm)
+        if realm is not None and realm.sessions.get(session.id) is session:
+            self.carry_out(realm, realm.end((session,), reason, message))
 
     def random_id(self) -> int:
         """A global-scope id: uniform over [1, 2^53]."""
@@ -336,6 +353,8 @@ class Gateway:
                     self._query(realm, effect)
                 elif type(effect) is LimitReached:
                     self.limit_reached(effect.session, effect.limit, "what goes beyond it is refused")
+                elif type(effect) is AnswerLater:
+                    self._answer_later(realm, effect)
                 else:
                     self._schedule(realm, effect)  # type: ignore[arg-type]
                 continue
@@ -408,6 +427,25 @@ class Gateway:
 
         self.event_stores[realm.name].find(effect.query, done)
 
+    def _answer_later(self, realm: Realm, effect: AnswerLater) -> None:
+        async def find_out() -> None:
+            found: list[Any] | ApplicationError
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    found = await effect.work()
+            except ApplicationError as error:
+                found = error
+            except TimeoutError:
+                found = ApplicationError("wamp.error.timeout", f"no answer within {ANSWER_DEADLINE:g} s")
+            except Exception:
+                logger.exception("our fault, in a procedure of the router's own")
+                found = ApplicationError("wamp.error.runtime_error", "the router failed on this call")
+            self.carry_out(realm, realm.found_out(effect, found))
+
+        task = asyncio.get_running_loop().create_task(find_out())
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     # --- output -----------------------------------------------------------------------------------
 
     def needs_flush(self, outbox: Outbox) -> None:
@@ -450,6 +488,8 @@ class Gateway:
                 pass
         for connection in list(self.connections):
             connection.close()
+        for task in list(self._answering):
+            task.cancel()
 
 
 def _loop_time() -> float:

@@ -96,7 +96,7 @@ class _Caller:
             gateway.new_session_id(), realm.name, _TRUSTED, MSGPACK, authid="router", authmethod="internal"
         )
         self._session.outbox = self  # type: ignore[assignment]
-        self._session.connection = self._session.resumption = None
+        self._session.connection = self._session.resumption = self._session.tenure = None
         self._last_request = 0
         # CALL.Request -> who waits for the answer
         self._pending: dict[int, asyncio.Future[Any]] = {}

@@ -377,6 +377,8 @@ class Resumption:
         self._unpark()
         self.admission.close()
         self.outbox.close()
+        if self.session.tenure is not None:
+            self.session.tenure.end()
         self._gateway.carry_out(self.realm, self.realm.leave(self.session))
         logger.debug("session %d left %r: %s", self.session.id, self.realm.name, reason)
 

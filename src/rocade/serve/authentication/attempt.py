@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from rocade.errors import HandshakeRefused
 from rocade.net.link import LinkInfo
+from rocade.serve.authentication.tenure import Tenure
 from rocade.wamp.messages import Authenticate, Hello
 
 __all__ = ["Attempt", "Authenticator", "Identity", "Outcome", "Question", "begin"]
@@ -24,6 +25,7 @@ class Identity(Struct, frozen=True, kw_only=True):
         authmethod, authprovider: how that was found out.
         realm: where it belongs; None for the realm that it asked for.
         authextra: more for the client to know, in WELCOME.
+        tenure: what the login brings along while the session lasts; for one session only.
     """
 
     authid: str
@@ -32,6 +34,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     authprovider: str = "static"
     realm: str | None = None
     authextra: dict[str, Any] | None = None
+    tenure: Tenure | None = None
 
 
 class Attempt(Struct, frozen=True):

@@ -404,6 +404,7 @@ def _describe(scope: Scope, headers: dict[str, str], protocol: str) -> LinkInfo:
         _peer_name(scope),
         secure=scope["scheme"] == "https",
         path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
         headers=headers,
         subprotocol=protocol,
     )
