@@ -23,7 +23,7 @@ USAGE_ERROR = 2
 class _Commands(click.Group):
     """Commands by name, each in a module of its own that is imported when it is asked for."""
 
-    names = ("check", "hash", "keygen", "start", "version")
+    names = ("check", "hash", "keygen", "start", "version", "why")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
@@ -47,6 +47,10 @@ class _Commands(click.Group):
             from rocade.cli.keygen import keygen
 
             return keygen
+        if cmd_name == "why":
+            from rocade.cli.why import why
+
+            return why
         return version if cmd_name == "version" else None
 
 

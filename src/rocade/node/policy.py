@@ -178,8 +178,8 @@ def _source(described: realms.Role, calls: InternalCalls) -> ProcedureSource | F
     return ProcedureSource(calls, authorizer, described.authorizer_realm)
 
 
-def place(described: realms.Role, rule: Permission) -> str:
-    """Where a rule stands, below the role that the file describes.
+def place(described: realms.Role, rule: Permission) -> list[str | int]:
+    """Where a rule stands, below the role that the file describes: keys, and positions in lists.
 
     Args:
         described: the role.
@@ -188,5 +188,5 @@ def place(described: realms.Role, rule: Permission) -> str:
     pattern = (rule.template or rule.uri, rule.match.value)
     for index, permission in enumerate(described.permissions):
         if permission.pattern == pattern:
-            return f"permissions[{index}]"
-    return "allow-by-default"
+            return ["permissions", index]
+    return ["allow-by-default"]

@@ -139,7 +139,7 @@ class Role(Section, kw_only=True, frozen=True):
     id: Identifier | None = None
     permissions: Annotated[tuple[Permission, ...], Meta(description="Static permissions.")] = ()
     authorizer: Annotated[
-        AuthorizerFunction | Text | None,
+        AuthorizerFunction | str | None,
         Meta(
             description="Who decides what no permission speaks of: a procedure that is called with (session, uri, "
             "action, options), or a function."
