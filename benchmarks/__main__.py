@@ -18,7 +18,7 @@ from types import FrameType
 
 import uvloop
 
-from benchmarks.clients import BenchmarkError
+from benchmarks.clients import BenchmarkError, NotOffered
 from benchmarks.loads import HEADLINES, LOADS, Load, Site, run_load
 from benchmarks.report import Results, Start, header, render, warn
 from benchmarks.routers import (
@@ -162,6 +162,8 @@ class Bench:
                     try:
                         for measurement in await run_load(site, load):
                             self.results.add(router.name, run, measurement)
+                    except NotOffered:
+                        continue
                     except BenchmarkError as error:
                         self._fail(f"{router.name}, run {run + 1}, {load.name}: {error}")
                         break

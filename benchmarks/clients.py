@@ -27,6 +27,10 @@ SerializerName = Literal["json", "msgpack"]
 HELLO, WELCOME, ABORT, GOODBYE, ERROR = 1, 2, 3, 6, 8
 PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, EVENT = 16, 17, 32, 33, 36
 CALL, RESULT, REGISTER, REGISTERED, INVOCATION, YIELD = 48, 50, 64, 65, 68, 70
+RECEIVED = 260
+
+CONFIRM_EVERY = 64
+"""Messages after which a session that can be resumed tells how many it has received: see docs/resume.md."""
 
 REALM = "realm1"
 WEBSOCKET_PATH = "/ws"
@@ -56,6 +60,10 @@ class UnexpectedReply(BenchmarkError):
 
 class ConnectionLost(BenchmarkError):
     """The router closed a connection, or never accepted it."""
+
+
+class NotOffered(BenchmarkError):
+    """The router does not have what the load is about, which is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class JsonSerializer(Serializer):
 
     def template(self, message: list[Any]) -> Template:
         before = b"[%d," % message[0]
-        after = b"," + msgspec.json.encode(message[2:])[1:]
+        after = (b"," if message[2:] else b"") + msgspec.json.encode(message[2:])[1:]
         return Template(before, after, b"%d".__mod__)
 
     def request_id(self, data: bytes, code: int) -> int:
@@ -142,7 +150,8 @@ class MsgpackSerializer(Serializer):
 
     def template(self, message: list[Any]) -> Template:
         encoded = msgspec.msgpack.encode([message[0], 0, *message[2:]])
-        return Template(encoded[:2], encoded[3:], msgspec.msgpack.encode)
+        position = 1 + len(msgspec.msgpack.encode(message[0]))
+        return Template(encoded[:position], encoded[position + 1 :], msgspec.msgpack.encode)
 
     def request_id(self, data: bytes, code: int) -> int:
         if data[1] != code:
@@ -177,6 +186,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._rest = b""
         self._closing = False
+        # RECEIVED, where messages are confirmed.
+        self._confirmation: Template | None = None
+        self._received = 0
+        self._confirmed = 0
+
+    def confirm_messages(self) -> None:
+        """From here on count the session's messages and tell the router after every so many (RECEIVED)."""
+        self._confirmation = self.serializer.template([RECEIVED, 0])
 
     def _ignore(self, _: object) -> None:
         """Where nobody listens yet."""
@@ -211,10 +228,17 @@ class Connection(asyncio.Protocol):
             self._transport.write(data)
 
     def close(self) -> None:
-        """End the connection without a word."""
+        """End the connection without a word, unless its session would outlive it."""
         self._closing = True
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if not self._confirmation:
             self._transport.abort()
+            return
+        self.on_messages = self.on_failure = self._ignore
+        self.on_count = None
+        self.write(self.frame(self.serializer.encode([GOODBYE, {}, "wamp.close.close_realm"])))
+        self._transport.close()
 
     # Towards the event loop.
 
@@ -251,22 +275,34 @@ class Connection(asyncio.Protocol):
         messages: list[bytes] = []
         counting = self.on_count is not None
         bounds, message_byte = self.bounds, self.message_byte
+        confirmation = self._confirmation.before if self._confirmation else b""
         while position < end:
             start, stop = bounds(data, position, end)
             if not start or stop > end:
                 break
             if data[position] != message_byte:
                 self.control(data, position, start, stop)
+            elif confirmation and data.startswith(confirmation, start):
+                pass  # the router's own
             elif counting:
                 count += 1
             else:
                 messages.append(data[start:stop])
             position = stop
+        if self._confirmation:
+            self._confirm(count + len(messages), self._confirmation)
         if count and self.on_count is not None:
             self.on_count(count)
         elif messages:
             self.on_messages(messages)
         return data[position:]
+
+    def _confirm(self, count: int, confirmation: Template) -> None:
+        """Take note of so many messages of the session."""
+        self._received += count
+        if self._received - self._confirmed >= CONFIRM_EVERY:
+            self._confirmed = self._received
+            self.write(self.frame(confirmation.fill(self._received)))
 
     def _fail(self, error: BenchmarkError) -> None:
         self._closing = True
@@ -433,10 +469,22 @@ class Session:
             self._waiter.set_result(None)
 
 
-async def join(port: int, transport: Transport = "websocket", serializer: SerializerName = "json") -> Session:
+async def join(
+    port: int,
+    transport: Transport = "websocket",
+    serializer: SerializerName = "json",
+    *,
+    resumable: bool = False,
+) -> Session:
     """Connect to the router on this port of 127.0.0.1 and join its realm.
 
+    Args:
+        port: where it listens.
+        transport: what it speaks there.
+        serializer: what to ask for.
+        resumable: whether the session should outlive its connection; then it confirms what it receives.
     Raises:
+        NotOffered: the router has no sessions that can be resumed.
         BenchmarkError: the router refused.
         OSError: nobody listens there.
         TimeoutError: no answer.
@@ -448,8 +496,12 @@ async def join(port: int, transport: Transport = "websocket", serializer: Serial
     try:
         async with asyncio.timeout(REPLY_TIMEOUT):
             await connection.opened
-        session.send([HELLO, REALM, {"roles": ROLES}])
-        await session.expect(WELCOME)
+        session.send([HELLO, REALM, {"roles": ROLES, "resumable": True} if resumable else {"roles": ROLES}])
+        welcome = await session.expect(WELCOME)
+        if resumable:
+            if welcome[2].get("resumable") is not True:
+                raise NotOffered("the router has no sessions that can be resumed")
+            connection.confirm_messages()
     except BaseException:
         session.close()
         raise

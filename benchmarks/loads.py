@@ -16,11 +16,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Literal
 
 from benchmarks.clients import (
     CALL,
+    CONFIRM_EVERY,
     EVENT,
     INVOCATION,
     PUBLISH,
@@ -40,6 +42,7 @@ from benchmarks.clients import (
 from benchmarks.routers import RunningRouter
 
 Match = Literal["exact", "prefix", "wildcard"]
+Resumable = Literal["none", "all", "receivers"]
 
 PROCEDURE = "bench.procedure"
 TOPIC = "bench.topic"
@@ -111,9 +114,14 @@ class Site:
         """Seconds of the load's window: longer for those with a target, since CPU time comes in ticks of 10 ms."""
         return self.seconds * (HEADLINE_LENGTH if load.target is not None else 1)
 
-    async def join(self, load: Load) -> Session:
-        """A session over the load's transport and serializer."""
-        return await join(self.router.port_for(load.transport, load.about_joining), load.transport, load.serializer)
+    async def join(self, load: Load, *, receives: bool = False) -> Session:
+        """A session over the load's transport and serializer, of one that receives the load's events or not."""
+        return await join(
+            self.router.port_for(load.transport, load.about_joining),
+            load.transport,
+            load.serializer,
+            resumable=load.resumable == "all" or (receives and load.resumable == "receivers"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ class Load:
         sessions: callers, subscribers or idle sessions.
         about_joining: whether it is the joins that are measured, not what comes after.
         target: what the ratio to Crossbar.io should not exceed.
+        resumable: which sessions can be resumed, and confirm what they receive.
     """
 
     name: str
@@ -146,6 +155,7 @@ class Load:
     match: Match = "exact"
     about_joining: bool = False
     target: float | None = None
+    resumable: Resumable = "none"
 
     @property
     def argument(self) -> str:
@@ -408,7 +418,7 @@ async def check_event(publisher: Session, subscriber: Session, topic: str, argum
 async def fanout(site: Site, load: Load) -> list[Measurement]:
     """One publisher keeps publications in flight to a topic that all subscribers have subscribed."""
     with traffic() as flow:
-        subscribers = [await site.join(load) for _ in range(load.sessions)]
+        subscribers = [await site.join(load, receives=True) for _ in range(load.sessions)]
         flow.sessions.extend(subscribers)
         for subscriber in subscribers:
             await subscriber.request(SUBSCRIBE, {}, TOPIC, reply=SUBSCRIBED)
@@ -586,6 +596,56 @@ async def idle(site: Site, load: Load) -> list[Measurement]:
         ]
 
 
+# Session resumption.
+
+
+async def with_and_without(
+    run: Callable[[Site, Load], Awaitable[list[Measurement]]], site: Site, load: Load
+) -> list[Measurement]:
+    """A load without resumption, twice with it, and without it again, on one router: what drifts hits both alike."""
+    (await site.join(load, receives=True)).close()  # where it is not offered, nothing needs to be run
+    windows: dict[bool, list[Measurement]] = {False: [], True: []}
+    for is_on in (False, True, True, False):
+        await site.router.settle()
+        windows[is_on] += await run(site, load if is_on else replace(load, resumable="none"))
+    return [both(f"{load.name}-{'on' if is_on else 'off'}", *windows[is_on]) for is_on in (False, True)]
+
+
+def both(name: str, one: Measurement, two: Measurement) -> Measurement:
+    """Two windows as one; its percentiles are the means of theirs."""
+    return Measurement(
+        name,
+        one.operations + two.operations,
+        one.seconds + two.seconds,
+        one.router_cpu + two.router_cpu,
+        one.generator_cpu + two.generator_cpu,
+        *(None if a is None or b is None else (a + b) / 2 for a, b in ((one.p50, two.p50), (one.p99, two.p99))),
+    )
+
+
+def _resumption() -> Iterator[Load]:
+    """The headline loads with resumption on and off."""
+    text = f"on: {{}} can be resumed and confirm every {CONFIRM_EVERY} messages; off: the same without"
+    yield Load(
+        "rpc-resumable",
+        "call",
+        "rpc, " + text.format("callers and callee"),
+        partial(with_and_without, calls),
+        in_flight=16,
+        sessions=8,
+        resumable="all",
+    )
+    yield Load(
+        "fanout-50-resumable",
+        "event",
+        "fanout-50, " + text.format("subscribers"),
+        partial(with_and_without, fanout),
+        in_flight=8,
+        sessions=50,
+        resumable="receivers",
+    )
+
+
 def _variants() -> Iterator[Load]:
     """The headline loads over other transports, serializers and payloads."""
     for payload, label in ((1024, "1k"), (65536, "64k")):
@@ -681,6 +741,7 @@ LOADS: dict[str, Load] = {
         Load("rpc-single", "call", "one caller, one call at a time", calls),
         Load("fanout-1000", "event", "fanout-50 with 1,000 subscribers", fanout, in_flight=8, sessions=1000),
         *_variants(),
+        *_resumption(),
         Load(
             "idle",
             "session",

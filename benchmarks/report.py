@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.loads import HEADLINE_LENGTH, LOADS, SUBSCRIPTION_STEPS, Measurement
+from benchmarks.loads import HEADLINE_LENGTH, LOADS, SUBSCRIPTION_STEPS, Load, Measurement
 from benchmarks.routers import ROOT, Cores, Router
 
 NOTHING = "-"
@@ -146,6 +146,7 @@ def render(results: Results, routers: Sequence[Router], head: Sequence[str]) -> 
     for title, part in (
         ("Traffic", traffic_table(results, names)),
         ("Matching", matching_table(results, names)),
+        ("Session resumption", resumption_table(results, names)),
         ("Start and memory", start_table(results, names)),
         ("Targets", targets_table(results, names)),
         ("Loads", load_list(results)),
@@ -224,6 +225,25 @@ def growth(results: Results, router: str, kind: str, count: int) -> Ratio | None
     return Ratio.of((ours.cpu_each, theirs.cpu_each) for ours, theirs in pairs if ours and theirs)
 
 
+def resumption_table(results: Results, names: Sequence[str]) -> list[str]:
+    """What it costs that sessions can be resumed, by router that has it."""
+    rows = []
+    for load in LOADS.values():
+        for name in names:
+            off, on = f"{load.name}-off", f"{load.name}-on"
+            pairs = list(zip(results.series(name, on), results.series(name, off), strict=False))
+            cpu = Ratio.of((a.cpu_each, b.cpu_each) for a, b in pairs if a and b)
+            if load.resumable == "none" or cpu is None:
+                continue
+            rate = Ratio.of((a.rate, b.rate) for a, b in pairs if a and b)
+            row = [load.name, load.unit, name]
+            row += [number(results.median(name, each, "cpu_each"), 1e6) for each in (off, on)]
+            row += [str(cpu), number(rate.median if rate else None)]
+            rows.append(row)
+    head = ["load", "operation", "router", "CPU µs, off", "on", "on / off (min to max)", "per second, on / off"]
+    return table(head, rows) if rows else []
+
+
 def start_table(results: Results, names: Sequence[str]) -> list[str]:
     """Time to start, memory then, memory per idle session."""
     rows = []
@@ -276,19 +296,20 @@ def targets_table(results: Results, names: Sequence[str]) -> list[str]:
 
 def load_list(results: Results) -> list[str]:
     """What each load that was run is."""
-    measured = results.loads()
-    return [
-        f"- `{load.name}`: {load.text}."
-        for load in LOADS.values()
-        if any(name == load.name or name.startswith(f"{load.name}-") for name in measured)
-    ]
+    measured = {load_of(name) for name in results.loads()}
+    return [f"- `{load.name}`: {load.text}." for load in LOADS.values() if load in measured]
 
 
-def unit_of(load: str) -> str:
-    """What one operation of the load is."""
-    if load in LOADS:
-        return LOADS[load].unit
-    return "subscription" if load.startswith("subscribe-") else "publication"
+def load_of(measurement: str) -> Load | None:
+    """The load that a measurement is of: that of its name, or that of which its name is an extension."""
+    names = (name for name in LOADS if measurement == name or measurement.startswith(f"{name}-"))
+    return LOADS.get(max(names, key=len, default=""))
+
+
+def unit_of(measurement: str) -> str:
+    """What one operation of a measurement is."""
+    load = load_of(measurement)
+    return load.unit if load else "subscription"
 
 
 # The head.

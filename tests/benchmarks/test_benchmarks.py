@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from array import array
@@ -33,6 +34,16 @@ def test_a_filled_template_is_the_message_with_its_id(name: clients.SerializerNa
     message = serializer.template([clients.CALL, 0, {}, "bench.procedure", ["x"]]).fill(request_id)
 
     assert serializer.decode(message) == [clients.CALL, request_id, {}, "bench.procedure", ["x"]]
+
+
+@pytest.mark.parametrize("name", ["json", "msgpack"])
+@pytest.mark.parametrize("count", REQUEST_IDS)
+def test_a_filled_confirmation_is_the_message_with_its_count(name: clients.SerializerName, count: int) -> None:
+    serializer = clients.SERIALIZERS[name]
+
+    message = serializer.template([clients.RECEIVED, 0]).fill(count)
+
+    assert serializer.decode(message) == [clients.RECEIVED, count]
 
 
 @pytest.mark.parametrize("name", ["json", "msgpack"])
@@ -131,6 +142,67 @@ def test_the_process_tree_holds_this_process() -> None:
 
     assert tree[0].pid == os.getpid()
     assert routers.memory_of(os.getpid()) > 0
+
+
+def test_what_resumption_costs_is_the_ratio_of_on_to_off_run_by_run() -> None:
+    results = report.Results()
+    for run, (off, on) in enumerate(((0.010, 0.011), (0.020, 0.026))):
+        results.add("rocade", run, measurement("rpc-resumable-off", cpu=off))
+        results.add("rocade", run, measurement("rpc-resumable-on", cpu=on))
+
+    table = report.resumption_table(results, ["rocade", "crossbar"])
+
+    assert table[2:] == ["| rpc-resumable | call | rocade | 15.0 | 18.5 | **1.20** (1.10 to 1.30) | 1.00 |"]
+
+
+def test_two_windows_are_one_twice_as_long() -> None:
+    window = loads.both("name", measurement("one", cpu=1.0), measurement("two", cpu=3.0, operations=3000))
+
+    assert (window.load, window.operations, window.router_cpu, window.seconds) == ("name", 4000, 4.0, 2.0)
+    assert (window.cpu_each, window.p50) == (0.001, 0.001)
+
+
+def test_a_measurement_is_of_the_load_with_the_longest_name() -> None:
+    of = {name: load.name for name in ("rpc", "rpc-1k", "match-exact-1000") if (load := report.load_of(name))}
+
+    assert of == {"rpc": "rpc", "rpc-1k": "rpc-1k", "match-exact-1000": "match-exact"}
+    assert report.load_of("subscribe-exact") is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
+@pytest.mark.parametrize("name", ["rpc-resumable", "fanout-50-resumable"])
+def test_a_load_is_measured_with_resumption_and_without(name: str) -> None:
+    bench = Bench([routers.rocade()], [loads.LOADS[name]], routers.split_cores(pin=False), seconds=0.2)
+
+    bench.run(runs=1, minutes=1)
+
+    assert bench.results.failures == []
+    assert bench.results.loads() == [f"{name}-off", f"{name}-on"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
+def test_a_router_that_cannot_resume_is_left_out(tmp_path: Path) -> None:
+    worker = {
+        "type": "router",
+        "options": {"resume_window": 0},
+        "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
+        "transports": [
+            {
+                "type": "web",
+                "endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": "PORT"},
+                "paths": {"/ws": {"type": "websocket"}},
+            }
+        ],
+    }
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"version": 2, "workers": [worker]}).replace('"PORT"', "PORT"))
+    script = f"sed s/PORT/$0/ {config} >config.json; exec {sys.executable} -m rocade start --config config.json"
+    other = routers.custom(f"other=sh -c '{script}' {{port}}")
+    bench = Bench([other], [loads.LOADS["rpc-resumable"]], routers.split_cores(pin=False), seconds=0.2)
+
+    bench.run(runs=1, minutes=1)
+
+    assert (bench.results.failures, bench.results.loads()) == ([], [])
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
