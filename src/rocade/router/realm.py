@@ -257,8 +257,8 @@ class Realm:
             message.request,  # type: ignore[attr-defined]
             PassthruDetails(),
             error.uri,
-            list(error.arguments),
-            dict(error.keyword_arguments),
+            list(error.args),
+            dict(error.kwargs),
         )
         return [Deliver(answer, (session,))]
 
