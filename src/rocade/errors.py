@@ -4,7 +4,15 @@
 
     RocadeError
     ├── ApplicationError            an ERROR with a URI of its own, in either direction
-    │   └── LimitExceeded           a request for more than the sender may have
+    │   ├── CallCanceled            wamp.error.canceled
+    │   ├── CallTimeout             wamp.error.timeout; a TimeoutError, too
+    │   ├── InvalidArgument         wamp.error.invalid_argument; a ValueError, too
+    │   ├── LimitExceeded           a request for more than the sender may have
+    │   ├── NoSuchProcedure         wamp.error.no_such_procedure; a LookupError, too
+    │   └── NotAuthorized           wamp.error.not_authorized; a PermissionError, too
+    ├── ConnectionFailed            a client cannot reach its router; a ConnectionError, too
+    ├── ConnectionLost              what was under way when a session ended unasked; a ConnectionError, too
+    ├── SessionClosed               a client's session is over for good
     ├── ProtocolViolation           the peer broke the protocol: ABORT and close
     │   └── InvalidMessage          bytes that are no WAMP message
     ├── PayloadNotSerializable      a value that a serializer has no form for
@@ -22,14 +30,22 @@ __all__ = [
     "LIMIT_EXCEEDED",
     "ApplicationError",
     "AuthenticationFailed",
+    "CallCanceled",
+    "CallTimeout",
     "ConfigurationError",
+    "ConnectionFailed",
+    "ConnectionLost",
     "HandshakeRefused",
+    "InvalidArgument",
     "InvalidMessage",
     "LimitExceeded",
+    "NoSuchProcedure",
+    "NotAuthorized",
     "PayloadNotSerializable",
     "PayloadTooLarge",
     "ProtocolViolation",
     "RocadeError",
+    "SessionClosed",
 ]
 
 
@@ -41,7 +57,13 @@ class RocadeError(Exception):
 
 
 class ApplicationError(RocadeError):
-    """A request that is answered by ERROR, with a URI, arguments and keyword arguments."""
+    """A request that is answered by ERROR, with a URI, arguments and keyword arguments.
+
+    Attributes:
+        uri: the error's URI.
+        args: positional payload.
+        kwargs: keyword payload.
+    """
 
     def __init__(self, uri: str, *args: Any, **kwargs: Any) -> None:
         """
@@ -50,14 +72,92 @@ class ApplicationError(RocadeError):
             *args: positional payload.
             **kwargs: keyword payload.
         """
-        super().__init__(uri, *args)
+        super().__init__(*args)
         self.uri = uri
-        self.arguments = args
-        self.keyword_arguments = kwargs
+        self.args = args  # OSError, which some subclasses are, would keep but two of them
+        self.kwargs = kwargs
 
     def __str__(self) -> str:
-        text = " ".join(str(argument) for argument in self.arguments)
+        text = " ".join(str(argument) for argument in self.args)
         return f"{self.uri}: {text}" if text else self.uri
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled as what its class makes of `args`, in which there is no URI.
+        return _rebuilt, (type(self), self.uri, self.args, self.kwargs)
+
+
+def _rebuilt(kind: type[ApplicationError], uri: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ApplicationError:
+    error = kind.__new__(kind)
+    ApplicationError.__init__(error, uri, *args, **kwargs)
+    return error
+
+
+class CallCanceled(ApplicationError):
+    """The call was canceled, or its callee is gone."""
+
+    uri = "wamp.error.canceled"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `ApplicationError`, the URI of which is fixed."""
+        super().__init__(type(self).uri, *args, **kwargs)
+
+
+class CallTimeout(ApplicationError, TimeoutError):
+    """There was no result in time."""
+
+    uri = "wamp.error.timeout"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `ApplicationError`, the URI of which is fixed."""
+        super().__init__(type(self).uri, *args, **kwargs)
+
+
+class InvalidArgument(ApplicationError, ValueError):
+    """A procedure does not take what it was called with."""
+
+    uri = "wamp.error.invalid_argument"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `ApplicationError`, the URI of which is fixed."""
+        super().__init__(type(self).uri, *args, **kwargs)
+
+
+class NoSuchProcedure(ApplicationError, LookupError):
+    """Nobody has registered the procedure."""
+
+    uri = "wamp.error.no_such_procedure"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `ApplicationError`, the URI of which is fixed."""
+        super().__init__(type(self).uri, *args, **kwargs)
+
+
+class NotAuthorized(ApplicationError, PermissionError):
+    """The session's role may not do this."""
+
+    uri = "wamp.error.not_authorized"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `ApplicationError`, the URI of which is fixed."""
+        super().__init__(type(self).uri, *args, **kwargs)
+
+
+class ConnectionFailed(RocadeError, ConnectionError):
+    """A client cannot reach its router; the text says why."""
+
+    uri = "rocade.error.connection_failed"
+
+
+class ConnectionLost(RocadeError, ConnectionError):
+    """A session ended unasked, and with it what was under way: whether a call was executed is not known."""
+
+    uri = "rocade.error.connection_lost"
+
+
+class SessionClosed(RocadeError):
+    """A client's session is over for good: nothing can be done in it any more."""
+
+    uri = "rocade.error.session_closed"
 
 
 LIMIT_EXCEEDED = "rocade.error.limit_exceeded"

@@ -222,6 +222,12 @@ class RawSocketConnection(StreamLink):
                 self._transport.write(encode_refusal(error.refusal))
             self._fail(str(error))
             return
+        self._transport.write(encode_handshake(handshake.serializer, self._endpoint.options.max_message_bytes))
+        self._accept(handshake, data)
+
+    def _accept(self, handshake: Handshake, data: bytes) -> None:
+        """The handshake is over; what came behind it are messages."""
+        assert self._transport is not None
         self._request = None
         self._endpoint.connections += 1
         self._open_with(handshake, self._transport)
@@ -233,7 +239,6 @@ class RawSocketConnection(StreamLink):
             self._deadline.cancel()
             self._deadline = None
         max_message_bytes = self._endpoint.options.max_message_bytes
-        transport.write(encode_handshake(handshake.serializer, max_message_bytes))
         self.wire = RAWSOCKET[handshake.serializer]
         self.max_send_bytes = handshake.max_message_bytes
         self.info = LinkInfo(

@@ -41,7 +41,6 @@ INTERNAL_ERROR = 1011
 
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
-_PING_FRAME = websocket_frame(PING, b"")
 # Control frames carry 125 bytes, two of which are the code (RFC 6455, section 5.5).
 _MAX_REASON_BYTES = 123
 # From this size of the parser's free buffer on, it is replaced by a new one as soon as it is empty.
@@ -235,6 +234,7 @@ class WebSocketConnection(StreamLink, WSListener):
 
     max_send_bytes = sys.maxsize
     """WebSocket clients announce no limit."""
+    _control_frame = staticmethod(websocket_frame)
 
     def __init__(self, surroundings: Surroundings, wire: Wire, options: WebSocketOptions) -> None:
         """
@@ -340,7 +340,7 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._answer(_PING_FRAME)
+        self._answer(self._control_frame(PING, b""))
 
     # Frames.
 
@@ -353,7 +353,7 @@ class WebSocketConnection(StreamLink, WSListener):
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._handle_extended(frame)
         elif kind is _PING:
-            self._answer(websocket_frame(PONG, frame.get_payload_as_bytes()))
+            self._answer(self._control_frame(PONG, frame.get_payload_as_bytes()))
         elif kind is _CLOSE:
             self._handle_close(frame.get_payload_as_bytes())
         elif kind is not _PONG:
@@ -472,7 +472,7 @@ class WebSocketConnection(StreamLink, WSListener):
     def _send_close(self, payload: bytes) -> None:
         self._close_sent = True
         if self._transport is not None:
-            self._transport.write(websocket_frame(CLOSE, payload))
+            self._transport.write(self._control_frame(CLOSE, payload))
 
     def _fail(self, code: int, text: str) -> None:
         """The peer broke the protocol: tell it and hang up."""
@@ -508,11 +508,14 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _renew_parser(self) -> None:
         """Begin with an empty parser. Its buffer never shrinks, so a large one is given back with it."""
-        self._parser = new_parser(self, self._parser_failed, self._frame_limit())
+        self._parser = self._new_parser()
         self._room = self._parser.get_buffer
         self._parse = self._parser.buffer_updated
         self._is_large = self._attention = False
         self._settle_plain_type()
+
+    def _new_parser(self) -> Any:
+        return new_parser(self, self._parser_failed, self._frame_limit())
 
     def _frame_limit(self) -> int:
         """Longest frame that the parser is to accept."""

@@ -250,7 +250,7 @@ class Dealer:
             # there is no ERROR for a YIELD in the table of messages, and clients close the session over one.
             uri, text = FEATURE_NOT_SUPPORTED, "the result is in payload passthru mode"
         elif has_keywords(message):
-            uri, text = keywords_refused().uri, keywords_refused().arguments[0]
+            uri, text = keywords_refused().uri, keywords_refused().args[0]
         else:
             return None
         if is_progress:

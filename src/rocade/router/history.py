@@ -383,7 +383,7 @@ class HistoryMeta:
         if self._realm.sessions.get(caller.id) is not caller:
             return []
         if isinstance(found, ApplicationError):
-            error = Error(_CALL, request, PassthruDetails(), found.uri, list(found.arguments))
+            error = Error(_CALL, request, PassthruDetails(), found.uri, list(found.args))
             return [Deliver(error, (caller,))]
         answer = page_answer(found, asked.query, caller.serializer)
         return [Deliver(Result(request, ResultDetails(), answer.args, answer.kwargs), (caller,), caller.serializer)]

@@ -288,8 +288,8 @@ class Realm:
             message.request,  # type: ignore[attr-defined]
             PassthruDetails(),
             error.uri,
-            list(error.arguments),
-            dict(error.keyword_arguments),
+            list(error.args),
+            dict(error.kwargs),
         )
         return [Deliver(answer, (session,))]
 
@@ -324,7 +324,7 @@ class Realm:
             return []
         if isinstance(found, ApplicationError):
             code = _REQUEST_TYPES[Call]
-            return [Deliver(Error(code, request, PassthruDetails(), found.uri, list(found.arguments)), (caller,))]
+            return [Deliver(Error(code, request, PassthruDetails(), found.uri, list(found.args)), (caller,))]
         return [Deliver(Result(request, ResultDetails(), found), (caller,))]
 
     def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:

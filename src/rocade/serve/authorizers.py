@@ -200,7 +200,7 @@ class AskedAuthorizer:
         if isinstance(error, ApplicationError):
             if error.uri == "wamp.error.not_authorized":
                 return Decision(False, reason=f"the authorizer {name} refuses it")
-            text = f"{error.uri} {' '.join(map(str, error.arguments))}".strip()[:MAX_TEXT]
+            text = f"{error.uri} {' '.join(map(str, error.args))}".strip()[:MAX_TEXT]
             return Decision(False, failed=True, reason=f"the authorizer {name} failed: {text!r}")
         logger.debug("the authorizer %s failed", name, exc_info=error)
         *_, last = traceback.extract_tb(error.__traceback__)

@@ -1,0 +1,1 @@
+"""A WAMP client for asyncio. What users need is offered by the package `rocade` itself."""

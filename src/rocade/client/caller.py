@@ -1,0 +1,252 @@
+"""The caller: calls under way, streams of progressive results and of progressive arguments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from typing import Any
+
+from rocade.client.channel import Channel, fail
+from rocade.client.details import CallResult
+from rocade.client.inbox import Inbox, NothingMore
+from rocade.client.options import CallOptions
+from rocade.errors import ApplicationError, CallTimeout, InvalidMessage
+from rocade.wamp.messages import Call, Cancel, CancelOptions, Error, Result
+from rocade.wamp.messages import CallOptions as WireCallOptions
+
+__all__ = ["Caller"]
+
+_CALL = 48
+_NO_OPTIONS = WireCallOptions()
+_DEFAULT = CallOptions()
+
+
+class Caller:
+    """Calls of one client."""
+
+    def __init__(self, channel: Channel) -> None:
+        """
+        Args:
+            channel: the client's messages.
+        """
+        self._channel = channel
+        self._loop = channel.loop
+        # CALL.Request -> who waits for the result
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        # CALL.Request -> where progressive results go
+        self._streams: dict[int, Inbox[Any]] = {}
+        channel.handlers[Result] = self._result
+        channel.error_handlers[_CALL] = self._error
+        channel.on_lost.append(self._lost)
+
+    async def call(
+        self,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        options: CallOptions | None,
+    ) -> Any:
+        """See `Session.call`."""
+        channel = self._channel
+        if options is None:
+            options = _DEFAULT
+            wire = _NO_OPTIONS if timeout is None else options.wire(timeout)
+        else:
+            timeout = options.timeout if timeout is None else timeout
+            wire = options.wire(timeout)
+        if timeout is not None:
+            return await self._call_within(timeout, procedure, args, kwargs, options, wire)
+        if not channel.is_open or channel.outbox.is_full:
+            await channel.ready()
+        request = channel.send_request(Call, wire, procedure, args, kwargs)
+        future = self._calls[request] = self._loop.create_future()
+        epoch = channel.epoch
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._give_up(request, epoch, options)
+            raise
+
+    async def _call_within(
+        self,
+        timeout: float,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        options: CallOptions,
+        wire: WireCallOptions,
+    ) -> Any:
+        # The router knows the timeout, too; this one is for when it cannot be reached.
+        channel = self._channel
+        try:
+            async with asyncio.timeout(timeout):
+                await channel.ready()
+                request = channel.send_request(Call, wire, procedure, args, kwargs)
+                future = self._calls[request] = self._loop.create_future()
+                epoch = channel.epoch
+                try:
+                    return await future
+                except asyncio.CancelledError:
+                    self._give_up(request, epoch, options)
+                    raise
+        except CallTimeout:
+            raise
+        except TimeoutError:
+            raise CallTimeout(f"no result within {timeout:g} s") from None
+
+    def _give_up(self, request: int, epoch: int, options: CallOptions) -> None:
+        """Cancel a call that nobody waits for any more."""
+        known = self._calls.pop(request, None) or self._streams.pop(request, None)
+        if known is not None and epoch == self._channel.epoch:
+            self._channel.send(Cancel(request, CancelOptions(mode=options.cancel_mode)))
+
+    # --- streams ----------------------------------------------------------------------------------
+
+    async def stream(
+        self,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        options: CallOptions | None,
+    ) -> AsyncGenerator[Any, None]:
+        """See `Session.stream`."""
+        options = options or _DEFAULT
+        timeout = options.timeout if timeout is None else timeout
+        index = next((index for index, value in enumerate(args) if isinstance(value, AsyncIterable)), None)
+        running = _Running(procedure, args, kwargs, timeout, options)
+        feeder: asyncio.Task[None] | None = None
+        await self._channel.ready()
+        if index is None:
+            self._begin(running)
+        else:
+            feeder = self._loop.create_task(self._feed(running, index))
+        try:
+            while True:
+                try:
+                    yield await running.inbox.get()
+                except NothingMore:
+                    return
+        finally:
+            if feeder is not None:
+                feeder.cancel()
+            if self._streams.get(running.request) is running.inbox:
+                self._give_up(running.request, running.epoch, options)
+
+    def _begin(self, running: _Running) -> None:
+        wire = running.options.wire(running.timeout, receive_progress=True)
+        running.request = self._channel.send_request(Call, wire, running.procedure, running.args, running.kwargs)
+        running.epoch = self._channel.epoch
+        self._streams[running.request] = running.inbox
+
+    async def _feed(self, running: _Running, index: int) -> None:
+        """Call progressively: one CALL for each item, of which the last is empty (progressive call invocations)."""
+        channel, options = self._channel, running.options
+        before, items, after = running.args[:index], running.args[index], running.args[index + 1 :]
+        try:
+            if not channel.supports("dealer", "progressive_call_invocations"):
+                raise ApplicationError(
+                    "wamp.error.feature_not_supported", "the router has no progressive call invocations"
+                )
+            wire = options.wire(running.timeout, receive_progress=True, progress=True)
+            async for item in items:
+                await channel.ready()
+                args = [*before, item, *after]
+                if running.request == 0:
+                    running.request = channel.send_request(Call, wire, running.procedure, args, running.kwargs)
+                    running.epoch = channel.epoch
+                    self._streams[running.request] = running.inbox
+                elif running.request in self._streams and running.epoch == channel.epoch:
+                    channel.send(Call(running.request, wire, running.procedure, args, running.kwargs))
+                else:
+                    return  # the call has ended before its arguments did
+            wire = options.wire(running.timeout, receive_progress=True)
+            if running.request == 0:
+                running.args = [*before, *after]
+                self._begin(running)
+            elif running.request in self._streams and running.epoch == channel.epoch:
+                channel.send(Call(running.request, wire, running.procedure))
+        except Exception as error:
+            self._give_up(running.request, running.epoch, options)
+            running.inbox.end(error)
+
+    # --- answers ----------------------------------------------------------------------------------
+
+    def _result(self, message: Result) -> None:
+        request = message.request
+        if message.details.progress:
+            inbox = self._streams.get(request)
+            if inbox is not None and not inbox.put(self._value(message), self._channel.size):
+                self._overflow(request, inbox)
+            return
+        future = self._calls.pop(request, None)
+        if future is not None:
+            if not future.done():
+                try:
+                    future.set_result(self._value(message))
+                except InvalidMessage as error:
+                    future.set_exception(error)
+            return
+        inbox = self._streams.pop(request, None)
+        if inbox is not None:
+            if message.args or message.kwargs:
+                inbox.put(self._value(message), 0)
+            inbox.end()
+
+    def _value(self, message: Result) -> Any:
+        """What a result is to Python: its only value, or all of them."""
+        load = self._channel.serializer.load
+        args: list[Any] = load(message.args) if message.args else []  # type: ignore[arg-type]  # decoded, so raw
+        if message.kwargs:
+            return CallResult(*args, **load(message.kwargs))  # type: ignore[arg-type]
+        if len(args) == 1:
+            return args[0]
+        return CallResult(*args) if args else None
+
+    def _overflow(self, request: int, inbox: Inbox[Any]) -> None:
+        """A stream is not read as fast as it comes, and there is no way to slow the callee down: end it."""
+        self._give_up(request, self._channel.epoch, _DEFAULT)
+        inbox.end(ApplicationError("rocade.error.slow_reader", "progressive results came faster than they were read"))
+
+    def _error(self, message: Error) -> None:
+        future = self._calls.pop(message.request, None)
+        if future is not None:
+            if not future.done():
+                future.set_exception(self._channel.exception(message))
+            return
+        inbox = self._streams.pop(message.request, None)
+        if inbox is not None:
+            inbox.end(self._channel.exception(message))
+
+    def _lost(self, error: Exception) -> None:
+        calls, self._calls = self._calls, {}
+        streams, self._streams = self._streams, {}
+        for future in calls.values():
+            fail(future, error)
+        for inbox in streams.values():
+            inbox.end(type(error)(*error.args))
+
+
+class _Running:
+    """A call whose progressive results are read."""
+
+    __slots__ = ("args", "epoch", "inbox", "kwargs", "options", "procedure", "request", "timeout")
+
+    def __init__(
+        self,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        timeout: float | None,
+        options: CallOptions,
+    ) -> None:
+        self.procedure = procedure
+        self.args = args
+        self.kwargs = kwargs
+        self.timeout = timeout
+        self.options = options
+        self.inbox: Inbox[Any] = Inbox()
+        # None yet.
+        self.request = 0
+        self.epoch = 0

@@ -1,0 +1,195 @@
+"""`rocade.connect`: from a URL, or from within the process, to a session."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+from rocade.client.addresses import parse_url
+from rocade.client.authentication import Anonymous, Credentials
+from rocade.client.connector import Connector, Identity, Open, Reconnect
+from rocade.client.session import Hook, Session
+from rocade.client.threads import DEFAULT_THREADS
+from rocade.net.connection import Surroundings
+from rocade.net.dial import LinkOptions, dial_rawsocket, dial_websocket
+from rocade.net.link import Link, Receiver
+from rocade.net.memory import linked_pair
+from rocade.wamp.codec import SERIALIZERS
+
+__all__ = ["Connecting", "connect", "connect_in_memory", "connect_over"]
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds that the first connection may take."""
+SERIALIZER_ORDER = ("msgpack", "json", "cbor")
+"""What is offered to the router unless a serializer is named."""
+
+
+class Connecting:
+    """What `connect` returns: to be awaited, or used with `async with`, for a `Session`."""
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        """Made by `connect`."""
+        self._start = start
+        self._session: Session | None = None
+
+    def __await__(self) -> Generator[Any, None, Session]:
+        session: Session = yield from self._start().__await__()
+        return session
+
+    async def __aenter__(self) -> Session:
+        self._session = await self
+        return self._session
+
+    async def __aexit__(self, *_exception: object) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+
+def connect(
+    url: str = "ws://127.0.0.1:8080/ws",
+    realm: str = "realm1",
+    *,
+    credentials: Credentials | Sequence[Credentials] | None = None,
+    serializer: str | Sequence[str] | None = None,
+    tls: ssl.SSLContext | str | None = None,
+    headers: Mapping[str, str] | None = None,
+    ping_interval: float = 15.0,
+    ping_timeout: float = 10.0,
+    **options: Any,
+) -> Connecting:
+    """Connect to a router and open a session.
+
+    Args:
+        url: `ws://host:port/path`, `wss://…`, `rs://host:port` (RawSocket), `rss://…`, `unix:/path` (RawSocket) or
+            `ws+unix:/path`.
+        realm: name of the realm.
+        credentials: who the client is, such as `rocade.Ticket("joe", "secret")`; several in order of preference.
+            Without any it is anonymous.
+        serializer: "json", "msgpack" or "cbor"; several in order of preference. By default all of them are offered,
+            MessagePack first.
+        tls: for "wss" and "rss": a context, or the file with the certificates of the authorities to trust.
+        headers: more for the HTTP request that opens a WebSocket.
+        ping_interval: longest silence in seconds before the router is asked for a sign of life; 0 is never.
+        ping_timeout: seconds that it has for one, before the connection is given up and replaced.
+        **options: see `connect_over`.
+    Raises:
+        ValueError: the URL or the serializer makes no sense.
+    """
+    names = _serializers(serializer)
+    context = ssl.create_default_context(cafile=tls) if isinstance(tls, str) else tls
+    kind, target = parse_url(url, tls=context, headers=headers)
+    link_options = LinkOptions(serializers=names, ping_interval=ping_interval, ping_timeout=ping_timeout)
+    surroundings: Surroundings | None = None
+
+    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
+        nonlocal surroundings
+        if surroundings is None:
+            surroundings = Surroundings(asyncio.get_running_loop())
+        dial = dial_websocket if kind == "websocket" else dial_rawsocket
+        return await dial(surroundings, target, link_options, connected)
+
+    return connect_over(open_link, realm, credentials=credentials, **options)
+
+
+def connect_in_memory(
+    entrance: Callable[[Link], Receiver],
+    realm: str = "realm1",
+    *,
+    serializer: str = "msgpack",
+    **options: Any,
+) -> Connecting:
+    """Open a session with a router in the same process and on the same event loop, without sockets.
+
+    Args:
+        entrance: what the router calls with the server's end of a new link, such as `gateway.entrance(…)`.
+        realm: name of the realm.
+        serializer: what is spoken.
+        **options: see `connect_over`.
+    """
+    chosen = SERIALIZERS[_serializers(serializer)[0]]
+
+    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
+        return linked_pair(entrance, connected, serializer=chosen)[1]
+
+    options.setdefault("resumable", False)
+    return connect_over(open_link, realm, **options)
+
+
+def connect_over(
+    open_link: Open,
+    realm: str = "realm1",
+    *,
+    credentials: Credentials | Sequence[Credentials] | None = None,
+    authrole: str | None = None,
+    authextra: dict[str, Any] | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    reconnect: Reconnect | bool = True,
+    resumable: bool = True,
+    threads: int = DEFAULT_THREADS,
+    agent: str | None = None,
+    on_connect: Hook | None = None,
+    on_join: Hook | None = None,
+    on_resume: Hook | None = None,
+    on_leave: Hook | None = None,
+    on_disconnect: Hook | None = None,
+) -> Connecting:
+    """Open a session over links of whatever kind.
+
+    Args:
+        open_link: opens a link; called for each connection.
+        realm: name of the realm.
+        credentials: see `connect`.
+        authrole: the role that is asked for, where there is a choice.
+        authextra: more for the router's authenticator.
+        timeout: seconds within which there must be a session. Until then a router that cannot be reached is tried
+            again; one that refuses is not.
+        reconnect: how a lost connection is replaced; False is not at all.
+        resumable: whether to ask the router to keep the session while there is no connection (docs/resume.md).
+        threads: how many plain functions run at the same time.
+        agent: what the router is told about the client's software.
+        on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
+    """
+    if credentials is None:
+        chosen: Sequence[Credentials] = (Anonymous(),)
+    else:
+        chosen = tuple(credentials) if isinstance(credentials, Sequence) else (credentials,)
+    if not chosen:
+        raise ValueError("credentials are empty; leave them out to be anonymous")
+    identity = Identity(
+        credentials=chosen,
+        authrole=authrole,
+        authextra=authextra,
+        resumable=resumable,
+        agent=agent or f"Rocade (Python {sys.version_info[0]}.{sys.version_info[1]})",
+    )
+    policy = Reconnect() if reconnect is True else reconnect or None
+
+    async def start() -> Session:
+        session = Session(realm, threads=threads)
+        hooks = {
+            session.on_connect: on_connect,
+            session.on_join: on_join,
+            session.on_resume: on_resume,
+            session.on_leave: on_leave,
+            session.on_disconnect: on_disconnect,
+        }
+        for add, hook in hooks.items():
+            if hook is not None:
+                add(hook)
+        await Connector(session, open_link, identity, policy).connect(timeout)
+        return session
+
+    return Connecting(start)
+
+
+def _serializers(serializer: str | Sequence[str] | None) -> tuple[str, ...]:
+    if serializer is None:
+        return SERIALIZER_ORDER
+    names = (serializer,) if isinstance(serializer, str) else tuple(serializer)
+    unknown = [name for name in names if name not in SERIALIZERS]
+    if unknown or not names:
+        raise ValueError(f"a serializer is one of {', '.join(SERIALIZERS)}, not {', '.join(unknown) or 'none'}")
+    return names

@@ -1,0 +1,396 @@
+"""Keeps a client connected: the first connection, and every one that replaces a lost one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rocade.client.authentication import Credentials
+from rocade.client.peer import Peer
+from rocade.client.session import Session, in_join_hook
+from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
+from rocade.net.dial import RequestRefused
+from rocade.net.link import Link, Receiver
+from rocade.wamp.messages import ClientRoles, Hello, HelloDetails, Role, Welcome
+
+__all__ = ["Connector", "Identity", "Open", "Reconnect"]
+
+Open = Callable[[Callable[[Link], Receiver]], Awaitable[Link]]
+"""Opens a new link to the router, and calls what it is given with it: that says who receives there."""
+
+# GOODBYE with one of these is meant for this client.
+_FINAL_REASONS = {"wamp.close.killed", "wamp.close.normal", "wamp.close.logout"}
+
+_CLIENT_ROLES = ClientRoles(
+    publisher=Role(
+        {
+            "publisher_identification": True,
+            "publisher_exclusion": True,
+            "subscriber_blackwhite_listing": True,
+            "payload_passthru_mode": True,
+        }
+    ),
+    subscriber=Role(
+        {
+            "publisher_identification": True,
+            "publication_trustlevels": True,
+            "pattern_based_subscription": True,
+            "subscription_revocation": True,
+            "event_history": True,
+            "event_retention": True,
+            "payload_passthru_mode": True,
+        }
+    ),
+    caller=Role(
+        {
+            "caller_identification": True,
+            "call_canceling": True,
+            "call_timeout": True,
+            "progressive_call_results": True,
+            "progressive_call_invocations": True,
+            "payload_passthru_mode": True,
+        }
+    ),
+    callee=Role(
+        {
+            "caller_identification": True,
+            "call_canceling": True,
+            "call_timeout": True,
+            "call_trustlevels": True,
+            "pattern_based_registration": True,
+            "shared_registration": True,
+            "registration_revocation": True,
+            "progressive_call_results": True,
+            "progressive_call_invocations": True,
+            "call_reroute": True,
+            "payload_passthru_mode": True,
+        }
+    ),
+)
+
+logger = logging.getLogger("rocade.client")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconnect:
+    """How lost connections are replaced.
+
+    Attributes:
+        first_delay: seconds before the second attempt; the first one follows at once.
+        factor: by which the delay grows.
+        max_delay: its longest, in seconds.
+        jitter: share of the delay, up to which it is shortened at random, so that not all clients come at once.
+        max_attempts: after so many in a row that failed it is given up; None is never.
+        max_refusals: after so many refusals (the router is there, but does not let the client in any more) it is given
+            up.
+    """
+
+    first_delay: float = 0.2
+    factor: float = 1.7
+    max_delay: float = 30.0
+    jitter: float = 0.5
+    max_attempts: int | None = None
+    max_refusals: int = 10
+
+    def delay(self, attempt: int) -> float:
+        """Seconds before an attempt, the first of which is number 0."""
+        if attempt == 0:
+            return 0.0
+        longest = min(self.max_delay, self.first_delay * self.factor ** min(attempt - 1, 64))
+        return longest * (1 - self.jitter * random.random())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What HELLO says about the client.
+
+    Attributes:
+        credentials: what it is known by, in order of preference.
+        authrole: the role that it wants.
+        authextra: more for the router's authenticator.
+        agent: what the client is.
+        resumable: whether the session may be resumed.
+    """
+
+    credentials: Sequence[Credentials]
+    authrole: str | None = None
+    authextra: dict[str, Any] | None = None
+    agent: str = "Rocade"
+    resumable: bool = True
+
+
+class Connector:
+    """One session's connections, one after the other."""
+
+    def __init__(self, session: Session, open_link: Open, identity: Identity, reconnect: Reconnect | None) -> None:
+        """
+        Args:
+            session: the session.
+            open_link: makes connections.
+            identity: for HELLO.
+            reconnect: how lost connections are replaced; None is not at all.
+        """
+        self._session = session
+        self._channel = session._channel
+        self._open = open_link
+        self._identity = identity
+        self._reconnect = reconnect
+        self._peer: Peer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._hook_tasks: set[asyncio.Task[None]] = set()
+        self._closed: asyncio.Future[Exception | None] = self._channel.loop.create_future()
+        self._closing = False
+        # What it takes to resume the session: its id and the latest token.
+        self._resume: tuple[int, str] | None = None
+        session._connector = self
+
+    # --- the first connection ---------------------------------------------------------------------
+
+    async def connect(self, timeout: float) -> None:
+        """Connect for the first time; tries again while the router cannot be reached, until time is up.
+
+        Args:
+            timeout: seconds.
+        Raises:
+            HandshakeRefused, ConnectionFailed: there is no session.
+        """
+        last: Exception | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                for attempt in range(1_000_000):
+                    await asyncio.sleep((self._reconnect or Reconnect()).delay(attempt))
+                    try:
+                        await self._attempt()
+                        break
+                    except (HandshakeRefused, ProtocolViolation, RequestRefused):
+                        raise
+                    except OSError as error:
+                        last = error
+                        if self._reconnect is None:
+                            raise
+                await self._after_join()
+        except BaseException as error:
+            await self._give_up(error)
+            if isinstance(error, TimeoutError) and not isinstance(error, RocadeError):
+                text = f"no session within {timeout:g} s{f': {_words(last)}' if last else ''}"
+                raise ConnectionFailed(text) from last
+            if isinstance(error, OSError) and not isinstance(error, RocadeError):
+                raise ConnectionFailed(_words(error)) from error
+            raise
+
+    async def _attempt(self) -> bool:
+        """Open a connection and a session on it; whether it is the old one, resumed."""
+        resume = self._resume
+        hello, proofs = self._hello()
+        peer: Peer | None = None
+
+        def connected(link: Link) -> Receiver:
+            nonlocal peer
+            peer = Peer(link, self._channel, hello, proofs, self)
+            return peer
+
+        await self._open(connected)
+        assert peer is not None
+        try:
+            await self._tell("connect")
+            peer.hello()
+            welcome = await peer.welcome
+        except BaseException as error:
+            peer.abandon()
+            if resume is not None and isinstance(error, HandshakeRefused):
+                # The session is gone: the next attempt opens a new one.
+                self._resume = None
+                raise ConnectionFailed(f"the session could not be resumed: {error}") from None
+            raise
+        return welcome.details.resumed is True
+
+    def _hello(self) -> tuple[Hello, dict[str, Any]]:
+        identity = self._identity
+        proofs = {credentials.method: credentials.begin() for credentials in identity.credentials}
+        extra: dict[str, Any] = dict(identity.authextra or {})
+        for proof in proofs.values():
+            extra |= proof.extra or {}
+        details = HelloDetails(
+            _CLIENT_ROLES,
+            agent=identity.agent,
+            authmethods=list(proofs),
+            authid=next((c.authid for c in identity.credentials if c.authid is not None), None),
+            authrole=identity.authrole,
+            authextra=extra or None,
+            resumable=identity.resumable or None,
+        )
+        if self._resume is not None:
+            details.resume_session, details.resume_token = self._resume
+            details.received = self._channel.received
+        return Hello(self._session.realm, details), proofs
+
+    # --- what becomes of a connection -------------------------------------------------------------
+
+    def joined(self, peer: Peer, welcome: Welcome) -> None:
+        """See `Owner`."""
+        details, session, channel = welcome.details, self._session, self._channel
+        resumed = details.resumed is True
+        if resumed and not channel.outbox.confirm(details.received or 0):
+            raise ProtocolViolation("the router confirms messages that were never sent")
+        if not resumed and self._peer is not None:
+            channel.lose(ConnectionLost("the session ended"))
+        self._peer = peer
+        session.id = welcome.session
+        if not resumed:
+            session.welcome = details
+        token = details.resume_token if details.resumable else None
+        self._resume = None if token is None else (welcome.session, token)
+        channel.open(peer.link, details.roles, resumable=token is not None, resumed=resumed)
+
+    def left(self, peer: Peer, reason: str, message: str | None) -> None:
+        """See `Owner`."""
+        text = f"the router ended the session: {message or reason}"
+        logger.warning("%s (%s)", text, reason)
+        self._resume = None
+        self._channel.lose(ConnectionLost(text))
+        self._start(self._replace(reason, text, is_final=reason in _FINAL_REASONS))
+
+    def lost(self, peer: Peer, reason: str) -> None:
+        """See `Owner`."""
+        if self._closing:
+            return
+        logger.info("connection lost: %s", reason)
+        if self._resume is None:
+            self._channel.lose(ConnectionLost(f"the connection was lost: {reason}"))
+        else:
+            self._channel.detach()
+        self._start(self._replace(None, reason, is_final=False))
+
+    def _start(self, work: Any) -> None:
+        if self._closing:
+            work.close()
+            return
+        if self._task is not None:
+            self._task.cancel()
+        self._task = self._channel.loop.create_task(work)
+
+    async def _replace(self, left: str | None, text: str, *, is_final: bool) -> None:
+        """Tell those who want to know, and open a new connection."""
+        try:
+            was_resumable = self._resume is not None
+            if not was_resumable:
+                await self._tell("leave", left or "wamp.close.transport_lost")
+            await self._tell("disconnect", text)
+            if is_final or self._reconnect is None:
+                await self._give_up(ConnectionLost(text))
+                return
+            await self._try_again(self._reconnect, was_resumable)
+        except Exception as error:
+            logger.error("given up: %s", error)
+            await self._give_up(error)
+
+    async def _try_again(self, reconnect: Reconnect, was_resumable: bool) -> None:
+        refusals = attempt = 0
+        while True:
+            await asyncio.sleep(reconnect.delay(attempt))
+            try:
+                resumed = await self._attempt()
+            except OSError as error:
+                logger.info("attempt %d to connect again failed: %s", attempt + 1, _words(error))
+                if isinstance(error, RequestRefused):
+                    refusals += 1
+            except (HandshakeRefused, ProtocolViolation) as error:
+                refusals += 1
+                logger.warning("the router refuses to let us in again: %s (%s)", error, error.uri)
+                if refusals >= reconnect.max_refusals:
+                    raise
+            else:
+                break
+            if was_resumable and self._resume is None:
+                was_resumable = False
+                self._channel.lose(ConnectionLost("the session could not be resumed"))
+                await self._tell("leave", "wamp.close.transport_lost")
+                attempt = -1
+            attempt += 1
+            if reconnect.max_attempts is not None and attempt >= reconnect.max_attempts:
+                raise ConnectionFailed(f"{attempt} attempts to connect again have failed")
+        logger.info("connected again, in %s session", "the same" if resumed else "a new")
+        if resumed:
+            await self._tell("resume")
+        else:
+            await self._restore()
+            await self._after_join()
+
+    async def _restore(self) -> None:
+        """Register and subscribe in a new session as in the one before."""
+        await self._session._subscriber.restore()
+        refused = await self._session._callee.restore()
+        attempt = 0
+        while refused and self._channel.is_open:
+            # The router may not have noticed yet that the session before is gone.
+            attempt += 1
+            await asyncio.sleep((self._reconnect or Reconnect()).delay(attempt))
+            refused = await self._session._callee.restore()
+
+    async def _after_join(self) -> None:
+        token = in_join_hook.set(True)
+        try:
+            await self._tell("join")
+        finally:
+            in_join_hook.reset(token)
+
+    async def _tell(self, event: str, *arguments: Any) -> None:
+        for hook in self._session.hooks(event):
+            answer = hook(self._session, *arguments)
+            if answer is not None:
+                await answer
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def close(self, reason: str, message: str | None) -> None:
+        """See `Session.close`."""
+        if self._closing:
+            await asyncio.shield(self._closed)
+            return
+        self._closing = True
+        was_open = self._channel.is_open
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._peer is not None:
+            await self._peer.leave(reason, message)
+        await self._finish("the session was closed")
+        if was_open:
+            await self._tell("leave", reason)
+            await self._tell("disconnect", "closed")
+        self._closed.set_result(None)
+
+    async def wait_closed(self) -> None:
+        """See `Session.wait_closed`."""
+        error = await asyncio.shield(self._closed)
+        if error is not None:
+            raise error
+
+    async def _give_up(self, error: BaseException) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        if self._peer is not None:
+            self._peer.abandon()
+        await self._finish(str(error))
+        if not self._closed.done():
+            self._closed.set_result(error if isinstance(error, Exception) else None)
+
+    async def _finish(self, text: str) -> None:
+        """Stop everything that runs."""
+        running = [*self._session._callee.close(), *self._session._subscriber.close()]
+        self._channel.close(text)
+        current = asyncio.current_task()
+        running = [task for task in running if task is not current]
+        if running:
+            await asyncio.wait(running, timeout=1.0)
+        self._session._threads.close()
+
+
+def _words(error: BaseException | None) -> str:
+    """An exception in words; a timeout of the standard library has none."""
+    return str(error) or type(error).__name__

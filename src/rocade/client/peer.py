@@ -1,0 +1,251 @@
+"""One connection's way from HELLO to GOODBYE, on the client's side."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping
+from typing import Any, Protocol
+
+from rocade.client.authentication import Answer, Proof
+from rocade.client.channel import Channel
+from rocade.errors import ConnectionFailed, HandshakeRefused, ProtocolViolation
+from rocade.net.link import Link
+from rocade.wamp.handshake import CLIENT, Direction, SessionState, advance
+from rocade.wamp.messages import (
+    Abort,
+    Authenticate,
+    Challenge,
+    CloseDetails,
+    Goodbye,
+    Hello,
+    Message,
+    Welcome,
+)
+
+__all__ = ["Owner", "Peer"]
+
+GOODBYE_TIMEOUT = 2.0
+"""Seconds that the router has to answer our GOODBYE."""
+
+logger = logging.getLogger("rocade.client")
+
+
+class Owner(Protocol):
+    """Who is told what becomes of a connection."""
+
+    def joined(self, peer: Peer, welcome: Welcome) -> None:
+        """The session is open; what follows on the connection belongs to it."""
+
+    def left(self, peer: Peer, reason: str, message: str | None) -> None:
+        """The session is over: the router said GOODBYE or ABORT, or broke the protocol."""
+
+    def lost(self, peer: Peer, reason: str) -> None:
+        """The connection is gone, after its session was open."""
+
+
+class Peer:
+    """The receiver of one link.
+
+    Attributes:
+        link: the connection's bytes.
+        welcome: done when there is a session; fails when there will be none.
+    """
+
+    def __init__(self, link: Link, channel: Channel, hello: Hello, proofs: Mapping[str, Proof], owner: Owner) -> None:
+        """
+        Args:
+            link: a new link.
+            channel: where the messages of the session go.
+            hello: what is said first.
+            proofs: authentication method -> what answers its challenge.
+            owner: is told what becomes of it.
+        """
+        self.link = link
+        self.welcome: asyncio.Future[Welcome] = channel.loop.create_future()
+        self._channel = channel
+        self._hello = hello
+        self._proofs = proofs
+        self._owner = owner
+        self._decode = link.wire.serializer.decode
+        # Message class -> what takes it; empty until there is a session.
+        self._handlers: Mapping[type[Message], Any] = {}
+        self._state = SessionState.CLOSED
+        self._task: asyncio.Task[None] | None = None
+        self._gone: asyncio.Future[None] = channel.loop.create_future()
+        self._goodbye: asyncio.Future[None] | None = None
+
+    def hello(self) -> None:
+        """Say HELLO."""
+        self._send(self._hello)
+
+    # --- what the link tells ----------------------------------------------------------------------
+
+    def message_received(self, data: bytes) -> None:
+        """One serialized message has arrived."""
+        try:
+            message = self._decode(data)
+            handle = self._handlers.get(type(message))
+            if handle is None:
+                self._life_cycle(message)
+            else:
+                channel = self._channel
+                channel.size = len(data)
+                channel.count()
+                handle(message)
+        except ProtocolViolation as violation:
+            self._violated(violation)
+        except HandshakeRefused as refusal:
+            self._refuse(refusal)
+        except Exception:
+            logger.exception("a message from the router could not be handled")
+            self._violated(ProtocolViolation("internal error"))
+
+    def writing_paused(self) -> None:
+        """The router reads too slowly."""
+        self._channel.outbox.pause()
+
+    def writing_resumed(self) -> None:
+        """The router has caught up."""
+        self._channel.outbox.resume()
+
+    def link_lost(self, reason: str) -> None:
+        """The connection is gone."""
+        was_open = self._state is SessionState.ESTABLISHED
+        self._handlers = {}
+        self._state = SessionState.ABORTED
+        if self._task is not None:
+            self._task.cancel()
+        if not self.welcome.done():
+            self.welcome.set_exception(
+                ConnectionFailed(f"the connection was lost before there was a session: {reason}")
+            )
+        if self._goodbye is not None and not self._goodbye.done():
+            self._goodbye.set_result(None)
+        if not self._gone.done():
+            self._gone.set_result(None)
+        if was_open:
+            self._owner.lost(self, reason)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def leave(self, reason: str, message: str | None) -> None:
+        """Say GOODBYE, wait for the answer, and close the connection."""
+        if self._state is SessionState.ESTABLISHED:
+            self._goodbye = self._channel.loop.create_future()
+            self._channel.outbox.flush()
+            self._handlers = {}
+            self._send(Goodbye(CloseDetails(message), reason))
+            await asyncio.wait([self._goodbye], timeout=GOODBYE_TIMEOUT)
+        self.link.close()
+        await asyncio.wait([self._gone], timeout=GOODBYE_TIMEOUT)
+        if not self._gone.done():
+            self.link.abort()
+
+    def abandon(self) -> None:
+        """Drop the connection."""
+        self._handlers = {}
+        self._state = SessionState.ABORTED
+        if self._task is not None:
+            self._task.cancel()
+        self.link.abort()
+
+    def _violated(self, violation: ProtocolViolation) -> None:
+        """The router broke the protocol: tell it, and hang up."""
+        logger.error("the router broke the protocol: %s", violation)
+        if self._state in (SessionState.ESTABLISHED, SessionState.ESTABLISHING, SessionState.CHALLENGED):
+            self._send(Abort(CloseDetails(str(violation)), violation.uri))
+        self._end(violation.uri, str(violation), violation)
+        self.link.close("protocol error", failure=True)
+
+    def _refuse(self, refusal: HandshakeRefused) -> None:
+        """We do not want the session."""
+        self._send(Abort(CloseDetails(str(refusal)), refusal.uri))
+        self._end(refusal.uri, str(refusal), refusal)
+        self.link.close()
+
+    def _end(self, reason: str, message: str | None, error: Exception) -> None:
+        was_open = self._state is SessionState.ESTABLISHED
+        self._handlers = {}
+        self._state = SessionState.ABORTED
+        if not self.welcome.done():
+            self.welcome.set_exception(error)
+        if was_open:
+            self._owner.left(self, reason, message)
+
+    # --- messages of the session's life -----------------------------------------------------------
+
+    def _life_cycle(self, message: Message) -> None:
+        state = self._state
+        if state in (SessionState.ABORTED, SessionState.SHUTTING_DOWN) and type(message) is not Goodbye:
+            return  # what was on its way when we left
+        following = advance(CLIENT, state, Direction.RECEIVED, message)
+        if type(message) is Welcome:
+            self._welcomed(message)
+        elif type(message) is Challenge:
+            self._state = following
+            self._challenged(message)
+        elif type(message) is Abort:
+            text = message.details.message or message.reason
+            self._end(message.reason, text, HandshakeRefused(message.reason, text))
+            self.link.close()
+        elif type(message) is Goodbye:
+            self._said_goodbye(message)
+        else:
+            logger.debug("%s is not for clients", type(message).__name__)
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        method = welcome.details.authmethod
+        proof = self._proofs.get(method or "")
+        if proof is not None and welcome.details.resumed is not True:
+            proof.check(welcome.details)
+        self._state = SessionState.ESTABLISHED
+        self._handlers = self._channel.handlers
+        self._owner.joined(self, welcome)
+        if not self.welcome.done():
+            self.welcome.set_result(welcome)
+
+    def _challenged(self, challenge: Challenge) -> None:
+        proof = self._proofs.get(challenge.method)
+        if proof is None:
+            raise ProtocolViolation(f"a challenge by {challenge.method!r}, which was not offered")
+        answer = proof.answer(challenge, self.link.info)
+        if isinstance(answer, tuple):
+            self._authenticate(answer)
+        else:
+            self._task = self._channel.loop.create_task(self._answer_later(answer))
+
+    async def _answer_later(self, answer: Awaitable[Answer]) -> None:
+        try:
+            self._authenticate(await answer)
+        except HandshakeRefused as refusal:
+            self._refuse(refusal)
+        except Exception as error:  # of a function that the user gave us
+            self._send(Abort(CloseDetails("no credentials"), "wamp.error.authentication_failed"))
+            self._end("wamp.error.authentication_failed", None, error)
+            self.link.close()
+
+    def _authenticate(self, answer: Answer) -> None:
+        if self._state is SessionState.CHALLENGED:
+            self._send(Authenticate(*answer))
+
+    def _said_goodbye(self, message: Goodbye) -> None:
+        if self._goodbye is not None:
+            self._state = SessionState.CLOSED
+            if not self._goodbye.done():
+                self._goodbye.set_result(None)
+            return
+        self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
+        text = message.details.message or message.reason
+        self._end(message.reason, message.details.message, HandshakeRefused(message.reason, text))
+        self.link.close()
+
+    def _send(self, message: Message) -> None:
+        """Send a message of the session's life, at once."""
+        try:
+            self._state = advance(CLIENT, self._state, Direction.SENT, message)
+        except ProtocolViolation:
+            if type(message) is not Goodbye:  # the answer to the router's
+                return
+        wire = self.link.wire
+        self.link.write([wire.frame(wire.serializer.encode(message))])

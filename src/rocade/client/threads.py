@@ -1,0 +1,44 @@
+"""Threads for plain functions, so that one that blocks never stalls the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+__all__ = ["DEFAULT_THREADS", "Threads"]
+
+DEFAULT_THREADS = 16
+"""Plain functions that run at the same time; others wait their turn."""
+
+
+class Threads:
+    """A bounded pool, made when the first plain function is to run."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, count: int = DEFAULT_THREADS) -> None:
+        """
+        Args:
+            loop: where results are awaited.
+            count: how many threads there are at most.
+        """
+        self._loop = loop
+        self._count = count
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(
+        self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> asyncio.Future[Any]:
+        """What a function returns, run in one of the threads with the context variables of here."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="rocade-handler")
+        call = partial(contextvars.copy_context().run, function, *args, **(kwargs or {}))
+        return self._loop.run_in_executor(self._pool, call)
+
+    def close(self) -> None:
+        """Start nothing new; what runs, runs to its end."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None

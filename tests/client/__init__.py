@@ -1,0 +1,1 @@
+"""The client, against a real router: in the same process or in one of its own."""
