@@ -15,8 +15,11 @@
     ├── SessionClosed               a client's session is over for good
     ├── ProtocolViolation           the peer broke the protocol: ABORT and close
     │   └── InvalidMessage          bytes that are no WAMP message
+    │       └── NotUtf8             and no text at all
     ├── PayloadNotSerializable      a value that a serializer has no form for
-    │   └── PayloadTooLarge         more than a transport can carry
+    │   ├── PayloadTooLarge         more than a transport can carry
+    │   └── TranslationTakesLong    not here and now, at least
+    ├── CheckFailed                 it could not be found out whether a long message is valid: ABORT and close
     ├── HandshakeRefused            a session was not opened: ABORT
     │   └── AuthenticationFailed    the client is not who it claims to be
     └── ConfigurationError          a configuration that cannot be used, with the path into it
@@ -32,6 +35,7 @@ __all__ = [
     "AuthenticationFailed",
     "CallCanceled",
     "CallTimeout",
+    "CheckFailed",
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectionLost",
@@ -41,11 +45,13 @@ __all__ = [
     "LimitExceeded",
     "NoSuchProcedure",
     "NotAuthorized",
+    "NotUtf8",
     "PayloadNotSerializable",
     "PayloadTooLarge",
     "ProtocolViolation",
     "RocadeError",
     "SessionClosed",
+    "TranslationTakesLong",
 ]
 
 
@@ -190,6 +196,23 @@ class InvalidMessage(ProtocolViolation):
     """Bytes that do not decode to a WAMP message; the text names what was wrong and where."""
 
 
+class NotUtf8(InvalidMessage):
+    """The bytes of a text are not UTF-8. On a WebSocket that is an error of the transport itself, code 1007."""
+
+
+class CheckFailed(RocadeError):
+    """It could not be found out whether a long message is valid, or what it is in another serializer."""
+
+    def __init__(self, uri: str, text: str) -> None:
+        """
+        Args:
+            uri: what the peer is told.
+            text: why, in plain words.
+        """
+        super().__init__(text)
+        self.uri = uri
+
+
 class PayloadNotSerializable(RocadeError):
     """A payload cannot be expressed in the serializer of the peer that it is for."""
 
@@ -200,6 +223,10 @@ class PayloadTooLarge(PayloadNotSerializable):
     """A message is longer than the transport of the peer that it is for can carry."""
 
     uri = "wamp.error.payload_size_exceeded"
+
+
+class TranslationTakesLong(PayloadNotSerializable):
+    """A payload is in another serializer, and so long that translating it would hold the event loop."""
 
 
 class HandshakeRefused(RocadeError):

@@ -33,6 +33,8 @@ class Echo:
 
     def message_received(self, data: bytes) -> None:
         assert not self.lost.done()
+        if not self.link.wire.serializer.is_binary and not is_utf8(data) and self.link.invalid_text():
+            return
         self.messages.append(data)
         self.news.set()
         if self.echoes:
@@ -250,3 +252,12 @@ async def serving(
         await listener.stop()
         # Let the transports of the clients learn of their end, too.
         await asyncio.sleep(0)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are a text: what a serializer of texts finds out."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

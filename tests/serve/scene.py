@@ -118,6 +118,9 @@ class FakeLink:
     def abort(self) -> None:
         self.is_aborted = True
 
+    def invalid_text(self) -> bool:
+        return False
+
     @property
     def is_paused(self) -> bool:
         return self.reading[-1:] == ["pause"]

@@ -178,6 +178,10 @@ class StreamLink(asyncio.BufferedProtocol):
         """See `Link.abort`."""
         self._drop("aborted")
 
+    def invalid_text(self) -> bool:
+        """See `Link.invalid_text`."""
+        return False
+
     # What the heartbeat asks.
 
     def ping(self) -> None:

@@ -102,12 +102,23 @@ class Link(Protocol):
     def abort(self) -> None:
         """Drop the connection now, discarding what is not sent yet."""
 
+    def invalid_text(self) -> bool:
+        """The message that was received last is not UTF-8.
+
+        Returns:
+            Whether the transport itself requires that, so that the connection fails by this (a text message of a
+            WebSocket, code 1007), with `Receiver.link_lost`. If not, it is as before.
+        """
+
 
 class Receiver(Protocol):
     """Who interprets what arrives on a link. A link calls these on its event loop, never from inside `write`."""
 
     def message_received(self, data: bytes) -> None:
-        """One whole serialized message has arrived. `data` is the receiver's to keep."""
+        """One whole serialized message has arrived. `data` is the receiver's to keep.
+
+        Nobody has looked into it: text may turn out not to be UTF-8, see `Link.invalid_text`.
+        """
 
     def writing_paused(self) -> None:
         """The peer reads too slowly: `Link.buffered_bytes` is above the high-water mark."""

@@ -84,6 +84,10 @@ class MemoryLink:
             text = f"{'protocol error' if failure else 'closed'}: {reason}" if reason else "closed"
             self._part(text, "closed by peer" + (f" ({reason})" if reason else ""))
 
+    def invalid_text(self) -> bool:
+        """See `Link.invalid_text`."""
+        return False
+
     def abort(self) -> None:
         """See `Link.abort`: the other end does not get what it has not taken yet."""
         if self._open:

@@ -70,7 +70,11 @@ class _Echo:
         self._own, self._other = (BINARY, TEXT) if is_binary else (TEXT, BINARY)
 
     def message_received(self, data: bytes) -> None:
-        self._link.send(self._other if type(data) is _OtherType else self._own, data)
+        opcode = self._other if type(data) is _OtherType else self._own
+        if opcode == TEXT and not _is_utf8(data):
+            self._link.fail_text()
+        else:
+            self._link.send(opcode, data)
 
     def writing_paused(self) -> None:
         self._link.pause_reading()
@@ -80,3 +84,11 @@ class _Echo:
 
     def link_lost(self, reason: str) -> None:
         """Nothing is kept."""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

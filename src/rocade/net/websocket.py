@@ -46,6 +46,10 @@ _MAX_REASON_BYTES = 123
 # From this size of the parser's free buffer on, it is replaced by a new one as soon as it is empty.
 _LARGE_BUFFER = 32768
 _NOTHING_PARSED = -1
+# Longer fragments of a text are left to whoever decodes the message: to look at one takes too long.
+_MAX_CHECKED_FRAGMENT = 256 * 1024
+
+_NOT_UTF8 = "a text message is not UTF-8"
 
 _Utf8Decoder = getincrementaldecoder("utf-8")
 
@@ -209,7 +213,8 @@ class WebSocketEndpoint:
 class WebSocketConnection(StreamLink, WSListener):
     """One WebSocket connection: the asyncio protocol, the frame parser's listener and the `Link`, all in one.
 
-    Text messages are checked to be UTF-8 here, so the JSON codec may rely on it.
+    Text messages are checked to be UTF-8 by whoever decodes them, who looks at every byte anyway (see `invalid_text`).
+    Only those in fragments are looked at here, too: as soon as one is wrong, nobody has to wait for the rest.
     """
 
     __slots__ = (
@@ -310,11 +315,7 @@ class WebSocketConnection(StreamLink, WSListener):
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
         """One frame: the common case is a whole message, everything else goes to `_handle_frame`."""
         if frame.msg_type is self._plain_type and frame.fin and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-            data = frame.get_payload_as_bytes()
-            if self._is_text and not data.isascii() and not _is_utf8(data):
-                self._fail(INVALID_DATA, "a text message is not UTF-8")
-                return
-            self._deliver(data)
+            self._deliver(frame.get_payload_as_bytes())
         else:
             self._handle_frame(frame)
 
@@ -333,6 +334,16 @@ class WebSocketConnection(StreamLink, WSListener):
     def close(self, reason: str = "", *, failure: bool = False) -> None:
         """See `Link.close`."""
         self._close_with(PROTOCOL_ERROR if failure else NORMAL_CLOSURE, reason)
+
+    def invalid_text(self) -> bool:
+        """See `Link.invalid_text` (RFC 6455, section 8.1)."""
+        if self._is_text:
+            self.fail_text()
+        return self._is_text
+
+    def fail_text(self) -> None:
+        """Fail the connection: a text message is not UTF-8."""
+        self._fail(INVALID_DATA, _NOT_UTF8)
 
     def shutdown(self) -> None:
         """Close because the server stops (code 1001)."""
@@ -387,11 +398,13 @@ class WebSocketConnection(StreamLink, WSListener):
         data = self._payload(frame, self._max_message_bytes - len(fragments))
         if data is None:
             return
+        if len(data) > _MAX_CHECKED_FRAGMENT:
+            self._decoder = None
         if self._decoder is not None:
             try:
                 self._decoder.decode(data, bool(frame.fin))
             except UnicodeDecodeError:
-                self._fail(INVALID_DATA, "a text message is not UTF-8")
+                self.fail_text()
                 return
         fragments += data
         if frame.fin:
@@ -418,15 +431,13 @@ class WebSocketConnection(StreamLink, WSListener):
         self._fail(MESSAGE_TOO_BIG, f"a message is longer than {self._max_message_bytes} bytes")
 
     def _handle_message(self, kind: WSMsgType, data: bytes) -> None:
-        if kind is _TEXT and not _is_utf8(data):
-            self._fail(INVALID_DATA, "a text message is not UTF-8")
-        elif kind is self._own_type:
+        if kind is self._own_type:
             self._deliver(data)
         else:
             self._handle_other_type(data)
 
     def _handle_other_type(self, _data: bytes) -> None:
-        """A valid message of the type that the serializer does not use."""
+        """A message of the type that the serializer does not use."""
         wanted, got = ("text", "binary") if self._is_text else ("binary", "text")
         self._fail(UNSUPPORTED_DATA, f"{self.wire.serializer.name} travels in {wanted} messages, not in {got} ones")
 
@@ -571,14 +582,6 @@ def _is_close_code(code: int) -> bool:
 def _closed_by_peer(code: int | None, reason: str) -> str:
     details = " ".join(filter(None, (str(code or ""), reason)))
     return f"closed by peer ({details})" if details else "closed by peer"
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _ignore_bytes(_nbytes: int) -> None:

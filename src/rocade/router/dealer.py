@@ -363,6 +363,8 @@ class Dealer:
         pending = receiver.calls.get(message.request)
         if pending is not None:  # it was a progressive result: the rest of them is not wanted
             return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
+        if isinstance(message, Result) and message.details.progress:
+            return []  # the call has ended since
         return [Deliver(Error(CALL, message.request, NO_ERROR_DETAILS, uri, [text]), (receiver,))]
 
     def _not_invoked(self, callee: Session, message: Invocation, uri: str, text: str) -> list[Effect]:

@@ -13,6 +13,7 @@ import inspect
 import logging
 from collections import deque
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
@@ -39,10 +40,9 @@ from rocade.wamp.messages import (
 from rocade.wamp.uris import MAX_URI_LENGTH, shown
 
 if TYPE_CHECKING:
-    from rocade.net.link import Link
     from rocade.serve.gateway import ConnectedSession, Gateway
 
-__all__ = ["Admission"]
+__all__ = ["BREAK", "CHECKING", "MANY_EFFECTS", "RATE", "WAITING", "Admission"]
 
 AUTHORIZATION_DEADLINE = 10.0
 """Seconds after which an authorizer that has not answered means no."""
@@ -50,11 +50,15 @@ AUTHORIZATION_DEADLINE = 10.0
 MAX_WAITING_BYTES = 1024 * 1024
 """Bytes of their payloads that wait before that; one message may be larger."""
 
-MAX_WAITING = 64
-"""Messages that wait before the session's connection is not read any more."""
-
 MANY_EFFECTS = 1000
 """What one message may bring about before others have their turn: a pattern may get thousands of retained events."""
+
+WAITING, BREAK, CHECKING, RATE = 1, 2, 4, 8
+"""Why a connection is not read: too many messages wait for an answer about them; others have their turn; a long message
+is looked through elsewhere; the client sends faster than it may."""
+
+MAX_WAITING = 64
+"""Messages that wait before the session's connection is not read any more."""
 
 logger = logging.getLogger("rocade.admission")
 
@@ -136,25 +140,20 @@ class Admission:
         except Undecided as undecided:
             self._wait(message, _Implied(disclose, undecided, {}))
             return
-        if effects:
-            self._gateway.carry_out(self._realm, effects)
-            if len(effects) > MANY_EFFECTS:
-                self._take_a_break()
+        if effects and self._gateway.carry_out(self._realm, effects):
+            self._take_a_break()
+
+    def _take_a_break(self) -> None:
+        """Read no more in this round of the loop, nor before others have caught up."""
+        connection = self.session.connection
+        if connection is not None:
+            connection.pause_reading(BREAK)
+            self._gateway.call_when_calm(partial(connection.resume_reading, BREAK))
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits that the connection is not read."""
+        """Whether so many messages wait here that no more should be read."""
         return self._paused
-
-    def _take_a_break(self) -> None:
-        """Read no more in this round of the loop."""
-        link = self.session.outbox.link
-        link.pause_reading()
-        asyncio.get_running_loop().call_soon(self._end_the_break, link)
-
-    def _end_the_break(self, link: Link) -> None:
-        if not self._paused:
-            link.resume_reading()
 
     def _continue(self, message: Call) -> None:
         """Let in what belongs to a call that was let in, or not, before: behind all that waits, but unasked."""
@@ -169,8 +168,7 @@ class Admission:
             self._stop_asking()
             self._waiting.clear()
             self._waiting_bytes = 0
-            self._paused = False
-            self.session.outbox.link.resume_reading()
+            self._let_in_more()
 
     def _ask(self, message: Message) -> Decision | Awaitable[Decision]:
         """What the authorizer says; a failure of its means no."""
@@ -226,17 +224,13 @@ class Admission:
 
     # --- the waiting room -------------------------------------------------------------------------
 
-    def attached(self, link: Link) -> None:
-        """The session goes on with another link."""
-        if self._paused:
-            link.pause_reading()
-
     def _wait(self, message: Message, pending: _Pending) -> None:
         self._waiting.append((message, pending, self.session.serializer))
         self._waiting_bytes += _payload_bytes(message)
         if not self._paused and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES):
             self._paused = True
-            self.session.outbox.link.pause_reading()
+            if self.session.connection is not None:
+                self.session.connection.pause_reading(WAITING)
         self._start_asking()
 
     async def _serve_waiting(self) -> None:
@@ -264,8 +258,12 @@ class Admission:
         self._waiting_bytes -= _payload_bytes(self._waiting[position][0])
         del self._waiting[position]
         if self._paused and len(self._waiting) <= MAX_WAITING // 2 and self._waiting_bytes < MAX_WAITING_BYTES:
-            self._paused = False
-            self.session.outbox.link.resume_reading()
+            self._let_in_more()
+
+    def _let_in_more(self) -> None:
+        self._paused = False
+        if self.session.connection is not None:
+            self.session.connection.resume_reading(WAITING)
 
     def _start_asking(self) -> None:
         if self._task is None:

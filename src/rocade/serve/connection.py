@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rocade.errors import AuthenticationFailed, HandshakeRefused, ProtocolViolation
+from rocade.errors import AuthenticationFailed, CheckFailed, HandshakeRefused, NotUtf8, ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link
 from rocade.router.realm import ROUTER_ROLES, Realm
-from rocade.serve.admission import Admission
+from rocade.serve.admission import CHECKING, WAITING, Admission
 from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
 from rocade.serve.failed_logins import LockedOut, is_open_to_all
 from rocade.serve.limits import Full, full
@@ -33,6 +34,7 @@ from rocade.wamp.messages import (
 )
 
 if TYPE_CHECKING:
+    from rocade.serve.checking import Checked, Job
     from rocade.serve.gateway import ConnectedSession, Gateway
 
 __all__ = ["Connection"]
@@ -75,13 +77,17 @@ class Connection:
         "_admission",
         "_attempt",
         "_authenticators",
+        "_behind",
+        "_check",
         "_deadline",
         "_decode",
         "_door",
         "_gateway",
         "_is_guarded",
         "_meter",
+        "_pauses",
         "_question",
+        "_quick_bytes",
         "_task",
         "address",
         "link",
@@ -120,6 +126,12 @@ class Connection:
         # Whether failed logins speak against the client.
         self._is_guarded = False
         self._meter: Meter | None = None
+        # Longest message that is taken as it comes, without another look at who sent it.
+        self._quick_bytes = MAX_HANDSHAKE_BYTES
+        # While a long message is looked through elsewhere, and what has come behind it although reading is paused.
+        self._check: Job | None = None
+        self._behind: deque[bytes] | None = None
+        self._pauses = 0
         self._expect_hello()
 
     # --- what the link tells ----------------------------------------------------------------------
@@ -129,10 +141,8 @@ class Connection:
         if self.state is SessionState.ABORTED:
             return
         try:
-            if self.state in _WITHOUT_SESSION and len(data) > MAX_HANDSHAKE_BYTES:
-                raise ProtocolViolation(
-                    f"{len(data)} bytes, where at most {MAX_HANDSHAKE_BYTES} are allowed without a session"
-                )
+            if len(data) > self._quick_bytes and self._is_taken_apart(data):
+                return
             message = self._decode(data)
             if self._admission is not None and type(message) not in _LIFE_CYCLE:
                 self._admission.submit(message)
@@ -142,6 +152,23 @@ class Connection:
             self.violated(violation)
         except Exception:
             self.failed()
+
+    def pause_reading(self, why: int) -> None:
+        """Read no more of the link until the last reason not to is gone.
+
+        Args:
+            why: `WAITING`, `BREAK`, `CHECKING` or `RATE` of `serve.admission`.
+        """
+        if not self._pauses:
+            self.link.pause_reading()
+        self._pauses |= why
+
+    def resume_reading(self, why: int) -> None:
+        """This reason is gone."""
+        if self._pauses & why:
+            self._pauses &= ~why
+            if not self._pauses:
+                self.link.resume_reading()
 
     def writing_paused(self) -> None:
         """The client reads too slowly."""
@@ -163,6 +190,64 @@ class Connection:
             self.outbox.close()
             self._leave(reason)
         self._gateway.connection_closed(self)
+
+    # --- long messages ----------------------------------------------------------------------------
+
+    def _is_taken_apart(self, data: bytes) -> bool:
+        """Take a message that is long, or has come behind a long one; False if it can be decoded here and now.
+
+        Raises:
+            ProtocolViolation: it is too long for somebody without a session.
+        """
+        if self._behind is not None:
+            self._behind.append(data)
+            return True
+        if self.state in _WITHOUT_SESSION:
+            raise ProtocolViolation(
+                f"{len(data)} bytes, where at most {MAX_HANDSHAKE_BYTES} are allowed without a session"
+            )
+        serializer = self.link.wire.serializer
+        if len(data) <= serializer.quick_bytes:
+            return False
+        if self._meter is not None:
+            self._meter.count(len(data))
+        # What the client has sent behind it stays in the link; what comes all the same is taken in its turn.
+        self._behind = deque()
+        self._quick_bytes = -1
+        self.pause_reading(CHECKING)
+        self._check = self._gateway.checking.check(data, serializer, self._checked)
+        return True
+
+    def _checked(self, result: Checked) -> None:
+        """The long message is decoded, or there is something wrong with it; now it is handled in its place."""
+        behind, self._behind, self._check = self._behind, None, None
+        self._quick_bytes = MAX_HANDSHAKE_BYTES
+        assert behind is not None
+        try:
+            if isinstance(result, Exception):
+                raise result
+            if self._admission is not None and type(result) not in _LIFE_CYCLE:
+                self._admission.submit(result)
+            else:
+                self._handshake(result)
+        except ProtocolViolation as violation:
+            self.violated(violation)
+        except CheckFailed as failure:
+            logger.warning("%s dropped: %s", self.link.info.peer, failure)
+            self._abort(failure.uri, str(failure))
+        except Exception:
+            self.failed()
+        for data in behind:
+            self.message_received(data)
+        if self._check is None:
+            self.resume_reading(CHECKING)
+
+    def _stop_checking(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            self._check = self._behind = None
+            self._quick_bytes = MAX_HANDSHAKE_BYTES
+            self.resume_reading(CHECKING)
 
     # --- the handshake ----------------------------------------------------------------------------
 
@@ -357,6 +442,8 @@ class Connection:
         )
         self._send(Welcome(session.id, details))
         session.connection, self.session, self.realm = self, session, realm
+        if resumption.admission.is_full:
+            self.pause_reading(WAITING)
         previous, self.outbox, self._admission = self.outbox, resumption.outbox, resumption.admission
         resumption.attach(self.link, previous)
         session.transport = _transport_details(self.link)
@@ -406,6 +493,8 @@ class Connection:
 
     def violated(self, violation: ProtocolViolation) -> None:
         """The client broke the protocol: ABORT, end its session, close the connection."""
+        if type(violation) is NotUtf8 and self.link.invalid_text():
+            return
         text = str(violation)[:MAX_TEXT]
         logger.warning("%s broke the protocol: %s", self.link.info.peer, text)
         self._abort(violation.uri, text)
@@ -478,11 +567,6 @@ class Connection:
         """
         self._gateway.counters.limit_reached(limit, self.address or self.link.info.peer, text)
 
-    def read_on(self) -> None:
-        """The client has been slowed down long enough, as far as its rate goes."""
-        if self._admission is None or not self._admission.is_full:
-            self.link.resume_reading()
-
     # --- details ----------------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
@@ -520,6 +604,7 @@ class Connection:
             task, self._task = self._task, None
             task.cancel()
         self._attempt = self._question = None
+        self._stop_checking()
 
 
 _WITHOUT_SESSION = frozenset((SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.CHALLENGED))

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from rocade.errors import (
@@ -20,6 +20,7 @@ from rocade.errors import (
     HandshakeRefused,
     PayloadNotSerializable,
     ProtocolViolation,
+    TranslationTakesLong,
 )
 from rocade.net.addresses import Proxies, address_of
 from rocade.net.door import Door, DoorLimits
@@ -41,9 +42,11 @@ from rocade.router.history import HistoryRule, Page, Query
 from rocade.router.permissions import Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
+from rocade.serve.admission import MANY_EFFECTS
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authentication.tenure import Tenure
 from rocade.serve.authorization import Authorizer, RolePermissions
+from rocade.serve.checking import Worker
 from rocade.serve.connection import Connection
 from rocade.serve.counters import Counters
 from rocade.serve.failed_logins import FailedLogins, LoginPolicy
@@ -53,6 +56,8 @@ from rocade.serve.login_procedures import LoginProcedures
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES, Outbox
 from rocade.serve.refusals import Refusals
 from rocade.serve.resumption import Resumption
+from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation
+from rocade.wamp.codec import Serializer
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["ConnectedSession", "Gateway"]
@@ -109,6 +114,8 @@ class Gateway:
         resume_window: seconds that a resumable session outlives its connection; 0 when none does.
         counters: how often limits were reached, and logins failed.
         failed_logins: what failed logins lead to.
+        checking: looks through long messages of clients.
+        translating: puts the payload of long messages into other serializers.
     """
 
     def __init__(
@@ -154,6 +161,11 @@ class Gateway:
         self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
         # what is being found out for calls of the router's own procedures
         self._answering: set[asyncio.Task[None]] = set()
+        # Two, so that neither holds up the other; none of them has a process before it has something to do.
+        self.checking = Worker("checking")
+        self.translating = Worker("translating")
+        # Messages handed to several receivers in this round of the loop.
+        self._delivered = 0
         self._closing = False
         self._no_connections: asyncio.Event | None = None
 
@@ -333,14 +345,17 @@ class Gateway:
 
     # --- effects ----------------------------------------------------------------------------------
 
-    def carry_out(self, realm: Realm, effects: list[Effect]) -> None:
+    def carry_out(self, realm: Realm, effects: list[Effect]) -> bool:
         """Do what the core wants done, in its order.
 
         Args:
             realm: whose effects they are.
             effects: used up by this. What follows from them is added while they are carried out: calls into the
                 core from within each other could become too many.
+        Returns:
+            Whether that was so much that others should have their turn before more of the same; see `call_when_calm`.
         """
+        is_much = False
         for effect in effects:
             if type(effect) is not Deliver:
                 if type(effect) is EndSession:
@@ -360,13 +375,17 @@ class Gateway:
                 continue
             receivers: Any = effect.receivers
             if len(receivers) != 1:
-                self._deliver_to_many(realm, effects, effect, receivers)
+                is_much = self._deliver_to_many(realm, effects, effect, receivers) or is_much
                 continue
             for receiver in receivers:
                 outbox = receiver.outbox
                 wire = outbox.wire
                 try:
                     frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                except TranslationTakesLong:
+                    self._translation(realm, effect, wire.serializer).keep_for(receiver)
+                    is_much = is_much or self.translating.backlog > MAX_BACKLOG_BYTES
+                    continue
                 except PayloadNotSerializable as error:
                     effects.extend(_undeliverable(realm, effect, receiver, error.uri, str(error)))
                     continue
@@ -374,13 +393,16 @@ class Gateway:
                     effects.extend(_too_large(realm, effect, receiver, len(frame)))
                 else:
                     outbox.put(frame)
+        return is_much or len(effects) > MANY_EFFECTS
 
     def _deliver_to_many(
-        self, realm: Realm, effects: list[Effect], effect: Deliver, receivers: Iterable[ConnectedSession]
-    ) -> None:
+        self, realm: Realm, effects: list[Effect], effect: Deliver, receivers: Collection[ConnectedSession]
+    ) -> bool:
         """The same message to many: encoded and framed once for each kind of link among them."""
         # wire -> framed message, or why there is none
         frames: dict[Wire, bytes | PayloadNotSerializable] = {}
+        # serializer -> the message on its way into that
+        translations: dict[Serializer, Translation] = {}
         for receiver in receivers:
             outbox = receiver.outbox
             wire = outbox.wire
@@ -391,12 +413,35 @@ class Gateway:
                 except PayloadNotSerializable as error:
                     frame = error
                 frames[wire] = frame
-            if isinstance(frame, PayloadNotSerializable):
+            if isinstance(frame, TranslationTakesLong):
+                translation = translations.get(wire.serializer)
+                if translation is None:
+                    translation = translations[wire.serializer] = self._translation(realm, effect, wire.serializer)
+                translation.keep_for(receiver)
+            elif isinstance(frame, PayloadNotSerializable):
                 effects.extend(_undeliverable(realm, effect, receiver, frame.uri, str(frame)))
             elif len(frame) > outbox.max_send_bytes:
                 effects.extend(_too_large(realm, effect, receiver, len(frame)))
             else:
                 outbox.put(frame)
+
+        if not self._delivered:
+            asyncio.get_running_loop().call_soon(self._next_round)
+        self._delivered += len(receivers)
+        return self._delivered > MANY_EFFECTS or self.translating.backlog > MAX_BACKLOG_BYTES
+
+    def _next_round(self) -> None:
+        self._delivered = 0
+
+    def _translation(self, realm: Realm, effect: Deliver, serializer: Serializer) -> Translation:
+        def undeliverable(receiver: ConnectedSession, uri: str, text: str) -> None:
+            self.carry_out(realm, _undeliverable(realm, effect, receiver, uri, text))
+
+        return Translation(self.translating, effect, serializer, undeliverable)
+
+    def call_when_calm(self, callback: Callable[[], None]) -> None:
+        """Call back in a later round of the loop, when not too much waits to be translated."""
+        self.translating.call_below(MAX_BACKLOG_BYTES, callback)
 
     def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
         pending = effect.pending
@@ -490,6 +535,8 @@ class Gateway:
             connection.close()
         for task in list(self._answering):
             task.cancel()
+        self.checking.close()
+        self.translating.close()
 
 
 def _loop_time() -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
@@ -26,8 +25,12 @@ if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.router.session import Session
     from rocade.serve.gateway import Gateway
+    from rocade.serve.translation import Slot
 
 __all__ = ["InternalCalls"]
+
+MAX_ANSWER_BYTES = 64 * 1024
+"""Longest answer to a call of the router itself: it is decoded here and now."""
 
 _WIRE = Wire("internal", MSGPACK, bytes)
 _TRUSTED = Role(
@@ -89,7 +92,8 @@ class _Caller:
 
     def __init__(self, gateway: Gateway, realm: Realm) -> None:
         self.wire = _WIRE
-        self.max_send_bytes = sys.maxsize
+        self.max_send_bytes = MAX_ANSWER_BYTES
+        self.link = self
         self._gateway = gateway
         self._realm = realm
         self._session = ConnectedSession(
@@ -115,6 +119,16 @@ class _Caller:
     def _send(self, message: Call | Cancel) -> None:
         now = asyncio.get_running_loop().time()
         self._gateway.carry_out(self._realm, self._realm.receive(self._session, message, now))
+
+    def put_slot(self, slot: Slot) -> None:
+        """An answer will come, by `fill` or `drop`; nothing else waits for it."""
+
+    def drop(self, slot: Slot) -> None:
+        """It will not; there is another one."""
+
+    def fill(self, _slot: Slot, frame: bytes) -> None:
+        """It has come."""
+        self.put(frame)
 
     def put(self, frame: bytes) -> None:
         """An answer has come."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 from rocade.net.link import Link
 
 if TYPE_CHECKING:
     from rocade.serve.gateway import Gateway
+    from rocade.serve.translation import Slot
 
 __all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
 
@@ -28,13 +30,28 @@ class Outbox:
     Messages are collected while the event loop works through what has arrived, and handed to the link as one
     write. While the link's peer reads too slowly they stay here; beyond the bound the client is disconnected.
 
+    A message that is still being translated has a slot, and what comes behind it waits until that is filled.
+
     Attributes:
         link: where the frames go.
         wire: the link's, kept here since fan-out asks for it once per receiver.
         max_send_bytes: largest message, framed, that the link's peer accepts.
     """
 
-    __slots__ = ("_closed", "_frames", "_gateway", "_limit", "_paused", "_waiting", "link", "max_send_bytes", "wire")
+    __slots__ = (
+        "_behind",
+        "_behind_bytes",
+        "_closed",
+        "_frames",
+        "_gateway",
+        "_is_apart",
+        "_limit",
+        "_paused",
+        "_waiting",
+        "link",
+        "max_send_bytes",
+        "wire",
+    )
 
     def __init__(self, link: Link, gateway: Gateway, limit: int = DEFAULT_MAX_OUTBOX_BYTES) -> None:
         """
@@ -53,10 +70,16 @@ class Outbox:
         self._waiting = 0
         self._paused = False
         self._closed = False
+        # The first slot that is not filled, and all that was put behind it; None where there is none.
+        self._behind: deque[bytes | Slot] | None = None
+        self._behind_bytes = 0
+        # Whether what is put in goes another way than usual: nowhere, since this is closed, or behind a slot.
+        self._is_apart = False
 
     def put(self, frame: bytes) -> None:
         """Add a framed message; it is written with the next flush, or once the link takes more."""
-        if self._closed:
+        if self._is_apart:
+            self._put_behind(frame)
             return
         frames = self._frames
         if not frames and not self._paused:
@@ -65,6 +88,58 @@ class Outbox:
         self._waiting += len(frame)
         if self._waiting > self._limit:
             self._overflow()
+
+    def put_slot(self, slot: Slot) -> None:
+        """Add a message that is still to come, by `fill` or, if nothing comes of it, `drop`."""
+        if self._closed:
+            return
+        if self._behind is None:
+            self._behind = deque()
+            self._is_apart = True
+        self._behind.append(slot)
+
+    def fill(self, slot: Slot, frame: bytes) -> None:
+        """The framed message of a slot is there."""
+        if self._behind is not None and slot in self._behind:
+            self._behind[self._behind.index(slot)] = frame
+            self._behind_bytes += len(frame)
+            self._release()
+
+    def drop(self, slot: Slot) -> None:
+        """There will be no message in this slot."""
+        if self._behind is not None and slot in self._behind:
+            self._behind.remove(slot)
+            self._release()
+
+    def _put_behind(self, frame: bytes) -> None:
+        if self._behind is not None:
+            self._behind.append(frame)
+            self._behind_bytes += len(frame)
+            if self._waiting + self._behind_bytes > self._limit:
+                self._overflow()
+
+    def _release(self) -> None:
+        """Let go what waited behind a slot, up to the next one."""
+        behind = self._behind
+        assert behind is not None
+        frames = self._frames
+        if not frames and not self._paused:
+            self._gateway.needs_flush(self)
+        while behind and isinstance(behind[0], bytes):
+            frame = behind[0]
+            frames.append(frame)
+            self._waiting += len(frame)
+            self._behind_bytes -= len(frame)
+            behind.popleft()
+        if not behind:
+            self._forget_behind()
+        if self._waiting + self._behind_bytes > self._limit:
+            self._overflow()
+
+    def _forget_behind(self) -> None:
+        self._behind = None
+        self._behind_bytes = 0
+        self._is_apart = self._closed
 
     def flush(self) -> None:
         """Hand everything that waits to the link, as one write."""
@@ -104,6 +179,7 @@ class Outbox:
         self._closed = True
         self._frames = []
         self._waiting = 0
+        self._forget_behind()
 
     def _overflow(self) -> None:
         logger.warning(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from rocade.errors import LIMIT_EXCEEDED, ProtocolViolation
+from rocade.serve.admission import RATE
 
 if TYPE_CHECKING:
     from rocade.serve.connection import Connection
@@ -117,7 +118,7 @@ class Meter:
     ) -> None:
         """
         Args:
-            connection: whose link is paused.
+            connection: not read for a while when its client is too fast.
             decode: what makes messages of bytes.
             gauges: of the session, and what it shares with others.
             ends_session: whether sending too fast ends the session, instead of being slowed down.
@@ -134,7 +135,15 @@ class Meter:
         Raises:
             RatesExceeded: the client sends too fast, and that ends its session.
         """
-        size = len(data)
+        self.count(len(data))
+        return self._decode(data)
+
+    def count(self, size: int) -> None:
+        """Count a message of so many bytes that is decoded elsewhere.
+
+        Raises:
+            RatesExceeded: the client sends too fast, and that ends its session.
+        """
         longest = 0.0
         limit = ""
         for gauge in self._gauges:
@@ -143,7 +152,6 @@ class Meter:
                 longest, limit = wait, name
         if longest > 0.0:
             self._too_fast(longest, limit)
-        return self._decode(data)
 
     def _too_fast(self, seconds: float, limit: str) -> None:
         connection = self._connection
@@ -155,16 +163,16 @@ class Meter:
         else:
             # Somebody else has had the link read on, and so this message came: it costs a longer wait.
             self._timer.cancel()
-        connection.link.pause_reading()
+        connection.pause_reading(RATE)
         self._timer = asyncio.get_running_loop().call_later(max(seconds, MIN_PAUSE), self._read_on)
 
     def _read_on(self) -> None:
         self._timer = None
-        self._connection.read_on()
+        self._connection.resume_reading(RATE)
 
     def close(self) -> None:
         """The connection has no session any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._connection.link.resume_reading()
+            self._connection.resume_reading(RATE)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.serve.authorization import Authorizer
     from rocade.serve.gateway import ConnectedSession, Gateway
+    from rocade.serve.translation import Slot
 
 __all__ = ["ResumableAdmission", "ResumableOutbox", "Resumption", "find"]
 
@@ -35,7 +36,7 @@ RECEIVED_EVERY = 64
 RECEIVED_WITHIN = 1.0
 """Seconds after which it tells so at the latest."""
 
-MAX_TRANSLATED_BYTES = 1024 * 1024
+MAX_TRANSLATED_BYTES = 64 * 1024
 """What is translated when a session is resumed with another serializer: it is done at once, and holds the loop."""
 
 logger = logging.getLogger("rocade.resumption")
@@ -60,7 +61,8 @@ class ResumableOutbox(Outbox):
         super().__init__(link, gateway, limit)
         self.received = 0
         self.resumption: Resumption | None = None
-        self._kept: deque[bytes] = deque()
+        # Messages, and the slots of those that are still being translated, which count as one each.
+        self._kept: deque[bytes | Slot] = deque()
         self._kept_bytes = 0
         self._attached = True
 
@@ -77,6 +79,32 @@ class ResumableOutbox(Outbox):
             self.resumption.keeps_more(len(frame))
         if self._kept_bytes > self._limit and not self._closed:
             self._overflow()
+
+    def put_slot(self, slot: Slot) -> None:
+        """See `Outbox.put_slot`."""
+        if self._closed:
+            return
+        if self.resumption is not None:
+            self._kept.append(slot)
+        if self._attached:
+            super().put_slot(slot)
+
+    def fill(self, slot: Slot, frame: bytes) -> None:
+        """See `Outbox.fill`. The session may be on another kind of link by now, with the same serializer."""
+        if slot.wire is not self.wire:
+            frame = _reframed(frame, slot.wire, self.wire)
+        if slot in self._kept:
+            self._kept[self._kept.index(slot)] = frame
+            self._kept_bytes += len(frame)
+        super().fill(slot, frame)
+        if self._kept_bytes > self._limit and not self._closed:
+            self._overflow()
+
+    def drop(self, slot: Slot) -> None:
+        """See `Outbox.drop`. It has not been sent, and nothing behind it, so it was not counted by anybody."""
+        if slot in self._kept:
+            self._kept.remove(slot)
+        super().drop(slot)
 
     def take_over(self, previous: Outbox) -> None:
         """Send first what still waits in the connection's outbox so far, WELCOME among it."""
@@ -130,6 +158,7 @@ class ResumableOutbox(Outbox):
         self._frames = []
         self._waiting = 0
         self._paused = False
+        self._forget_behind()
 
     def translate(self, link: Link) -> None:
         """Prepare to continue on a new link: what is kept is re-encoded if its serializer is another.
@@ -140,11 +169,12 @@ class ResumableOutbox(Outbox):
         before, after, kept = self.wire, link.wire, self._kept
         max_send_bytes = link.max_send_bytes + len(after.frame(b""))
         try:
-            if after.serializer is not before.serializer and self._kept_bytes > MAX_TRANSLATED_BYTES:
+            is_long = self._kept_bytes > MAX_TRANSLATED_BYTES or not all(isinstance(frame, bytes) for frame in kept)
+            if after.serializer is not before.serializer and is_long:
                 text = f"{self._kept_bytes} bytes are too many to be translated from {before.serializer.name}"
                 raise PayloadTooLarge(text)
             if after is not before:
-                kept = deque(_reframed(frame, before, after) for frame in kept)
+                kept = deque(_reframed(frame, before, after) if isinstance(frame, bytes) else frame for frame in kept)
             longest = max(map(len, kept), default=0)
             if longest > max_send_bytes:
                 text = f"{longest} bytes are more than the {link.max_send_bytes} that this connection accepts"
@@ -165,7 +195,10 @@ class ResumableOutbox(Outbox):
         self._attached = True
         self.take_over(previous)
         for frame in islice(self._kept, None):
-            super().put(frame)
+            if isinstance(frame, bytes):
+                super().put(frame)
+            else:
+                super().put_slot(frame)
 
     def _overflow(self) -> None:
         if self._attached:
@@ -177,7 +210,7 @@ class ResumableOutbox(Outbox):
 def _reframed(frame: bytes, before: Wire, after: Wire) -> bytes:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
-        payload = after.serializer.encode(before.serializer.decode(payload), before.serializer)
+        payload = after.serializer.encode(before.serializer.decode(payload), before.serializer, MAX_TRANSLATED_BYTES)
     return after.frame(payload)
 
 
@@ -363,7 +396,6 @@ class Resumption:
         self._unpark()
         self.session.serializer = link.wire.serializer
         self.outbox.attach(link, previous)
-        self.admission.attached(link)
 
     def end_soon(self, reason: str) -> None:
         """As `end`, but not from within what is going on."""

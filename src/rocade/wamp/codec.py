@@ -19,12 +19,15 @@ from typing import Any, Union
 import msgspec
 from msgspec import Raw
 
-from rocade.errors import InvalidMessage, PayloadNotSerializable
+from rocade.errors import InvalidMessage, NotUtf8, PayloadNotSerializable, TranslationTakesLong
 from rocade.wamp import messages, payload
 from rocade.wamp.messages import NO_PAYLOAD, Message
 
 DEFAULT_MAX_DEPTH = 128
 """How deep lists and maps of a payload may be nested."""
+
+MAX_TRANSCODED_BYTES = 8 * 1024
+"""Longest payload that `encode` transcodes. What is made of many small values takes 0.5 µs per byte."""
 
 ANY_MESSAGE: Any = Union[tuple(c for c in Message.__subclasses__())]  # noqa: UP007
 """The tagged union of all messages, told apart by their code."""
@@ -62,6 +65,8 @@ class Serializer(ABC):
     """"json", "msgpack" or "cbor", as in the subprotocol "wamp.2.json"."""
     is_binary: bool
     """Whether WebSocket carries it in binary messages rather than text ones."""
+    quick_bytes: int
+    """Longest message that can be decoded within a few milliseconds, whatever is in it."""
 
     def __repr__(self) -> str:
         return f"<Serializer {self.name}>"
@@ -77,7 +82,7 @@ class Serializer(ABC):
             data: one whole message. It must be `bytes`: raw payloads are views that keep it alive.
             max_depth: deepest accepted nesting of the payload.
         Raises:
-            InvalidMessage: anything else than exactly one valid WAMP message.
+            InvalidMessage: anything else than exactly one valid WAMP message; `NotUtf8` for JSON that is no text.
         """
 
     @abstractmethod
@@ -104,15 +109,19 @@ class Serializer(ABC):
         """Raw payload bytes of plain data in which raw payloads of this serializer may stand anywhere."""
         return Raw(self.encode_array(tuple(values)))
 
-    def encode(self, message: Message, origin: Serializer | None = None) -> bytes:
+    def encode(
+        self, message: Message, origin: Serializer | None = None, max_transcoded: int = MAX_TRANSCODED_BYTES
+    ) -> bytes:
         """Bytes of a message.
 
         Args:
             message: what to encode. Empty `args` and `kwargs` are left out.
             origin: the serializer that raw `args` and `kwargs` are in; None means this one. Payloads that are
                 Python objects are serialized whatever the origin.
+            max_transcoded: longest raw payload of another serializer that is transcoded.
         Raises:
             PayloadNotSerializable: the payload has no form in this serializer.
+            TranslationTakesLong: it is in another one, and longer than that.
         """
         head = _HEADS.get(type(message))
         if head is None:
@@ -120,6 +129,8 @@ class Serializer(ABC):
             return self.encode_array(message if revocation is None else revocation(message))
         args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
         if origin is not None and origin is not self:
+            if _raw_bytes(args) + _raw_bytes(kwargs) > max_transcoded:
+                raise TranslationTakesLong(f"{_raw_bytes(args) + _raw_bytes(kwargs)} bytes of {origin.name}")
             args, kwargs = transcode(args, origin, self), transcode(kwargs, origin, self)
         if type(args) is not Raw:
             args = self.dump(args) if args else NO_PAYLOAD
@@ -135,6 +146,10 @@ class Serializer(ABC):
 # Bytes of a binary message from which on the garbage collector rests while the payload is looked through: walking
 # over the millions of lists that a hostile one consists of, again and again, takes longer than building them.
 _COLLECTED_BYTES = 64 * 1024
+
+
+def _raw_bytes(payload: Any) -> int:
+    return len(payload) if type(payload) is Raw else 0
 
 
 def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
@@ -159,6 +174,7 @@ _EMPTY_JSON = 2
 class _Json(Serializer):
     name = "json"
     is_binary = False
+    quick_bytes = 256 * 1024
 
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(ANY_MESSAGE).decode
@@ -185,7 +201,7 @@ class _Json(Serializer):
             if len(data) > max_depth * 2:
                 payload.check_json_depth(data, max_depth)
         except UnicodeDecodeError as error:
-            raise InvalidMessage(f"not UTF-8: byte {error.start} of the message") from None
+            raise NotUtf8(f"not UTF-8: byte {error.start} of the message") from None
         except ValueError as error:
             repaired = payload.without_lone_surrogates(data)
             if repaired != data:
@@ -208,6 +224,7 @@ class _Json(Serializer):
 class _MessagePack(Serializer):
     name = "msgpack"
     is_binary = True
+    quick_bytes = 72 * 1024
 
     def __init__(self) -> None:
         self._decode = msgspec.msgpack.Decoder(ANY_MESSAGE).decode
@@ -264,6 +281,7 @@ class _MessagePack(Serializer):
 class _Cbor(Serializer):
     name = "cbor"
     is_binary = True
+    quick_bytes = 72 * 1024
 
     def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
         from rocade.wamp import cbor

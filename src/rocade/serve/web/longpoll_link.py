@@ -153,6 +153,10 @@ class LongPollLink:
             self._wanted.set()
             self._wake()
 
+    def invalid_text(self) -> bool:
+        """See `Link.invalid_text`: a body is no text by HTTP's rules."""
+        return False
+
     def abort(self) -> None:
         """See `Link.abort`."""
         if self.lost_at is None:

@@ -1,0 +1,91 @@
+"""Long messages in two parts: a small head that is decoded here and now, and a payload that somebody else looked at.
+
+To look through every value of a long payload takes too long for an event loop. Whoever has done it elsewhere tells the
+rest: the message without its payload, in MessagePack whatever the message was in, and where the payload stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Raw
+
+from rocade.errors import InvalidMessage
+from rocade.wamp.codec import _HEADS, MSGPACK, Serializer
+from rocade.wamp.messages import NO_PAYLOAD, Message
+
+__all__ = ["MAX_HEAD_BYTES", "Spans", "head_of", "payload_of", "payload_spans", "rejoined"]
+
+MAX_HEAD_BYTES = 256 * 1024
+"""Longest head: all of a message but its payload."""
+
+Spans = tuple[int, int, int, int]
+"""Where `args` begins and ends in a message, and where `kwargs` does; two equal numbers where there is none."""
+
+_WHITESPACE = b" \t\r\n"
+_BREAK_ENDS_IT = 0x9F  # first byte of a CBOR array without a length
+
+
+def head_of(message: Message) -> bytes:
+    """A message without its payload, for `rejoined`.
+
+    Raises:
+        InvalidMessage: what is not payload is too long.
+    """
+    head = _HEADS.get(type(message))
+    data = MSGPACK.encode_array(message if head is None else head(message))
+    if len(data) > MAX_HEAD_BYTES:
+        raise InvalidMessage(f"{len(data)} bytes beside args and kwargs, where at most {MAX_HEAD_BYTES} are accepted")
+    return data
+
+
+def payload_of(message: Message) -> tuple[Raw, Raw]:
+    """`args` and `kwargs` of a decoded message, of whatever kind."""
+    if type(message) not in _HEADS:
+        return NO_PAYLOAD, NO_PAYLOAD
+    return message.args, message.kwargs  # type: ignore[attr-defined]
+
+
+def rejoined(head: bytes, args: Any, kwargs: Any) -> Message:
+    """The message with this head and payload.
+
+    Args:
+        head: from `head_of`.
+        args, kwargs: bytes-like, which the message keeps alive; empty where there is none.
+    """
+    message = MSGPACK.decode(head)
+    if len(args):
+        message.args = Raw(args)  # type: ignore[attr-defined]
+    if len(kwargs):
+        message.kwargs = Raw(kwargs)  # type: ignore[attr-defined]
+    return message
+
+
+def payload_spans(data: bytes, args: Raw, kwargs: Raw, serializer: Serializer) -> Spans | None:
+    """Where a payload stands in the message that it was decoded from.
+
+    It is the end of a message, so it is found from there.
+
+    Returns:
+        None when it does not stand there, since the message had to be repaired.
+    """
+    if serializer.is_binary:
+        end = len(data) - (data[0] == _BREAK_ENDS_IT and serializer.name == "cbor")
+        kwargs_end = end
+        args_end = kwargs_start = kwargs_end - len(kwargs)
+    else:
+        kwargs_end = _without_space(data, _without_space(data, len(data)) - 1)  # the closing bracket
+        args_end = kwargs_start = kwargs_end - len(kwargs)
+        if kwargs:
+            args_end = _without_space(data, _without_space(data, kwargs_start) - 1)  # the comma
+    args_start = args_end - len(args)
+    if data[args_start:args_end] != bytes(args) or data[kwargs_start:kwargs_end] != bytes(kwargs):
+        return None
+    return args_start, args_end, kwargs_start, kwargs_end
+
+
+def _without_space(data: bytes, end: int) -> int:
+    """Where what stands before `end` ends, if whitespace does not count."""
+    while end > 0 and data[end - 1] in _WHITESPACE:
+        end -= 1
+    return end
