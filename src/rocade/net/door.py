@@ -102,10 +102,7 @@ class Door:
     def has_room_for_session(self, address: str) -> bool:
         """Whether one more session may come from an address."""
         most = self.limits.sessions_per_address
-        if most and self._sessions.get(address, 0) >= most:
-            self.report("sessions_per_address", address, f"{most} sessions are open")
-            return False
-        return True
+        return not most or self._sessions.get(address, 0) < most
 
     def session_opened(self, address: str) -> None:
         """Count a session whose connection is from this address."""

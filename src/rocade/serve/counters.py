@@ -41,6 +41,10 @@ class Counters:
         # (limit, who) -> when the log told, oldest first
         self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
 
+    def total(self) -> int:
+        """How often any limit was reached."""
+        return self.reached.total()
+
     def limit_reached(self, limit: str, who: str, text: str) -> None:
         """Count, and log unless that has been done for the same client a short while ago.
 

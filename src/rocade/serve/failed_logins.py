@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -120,10 +121,10 @@ class _Table(Generic[K]):
     def _now(self, entry: _Entry, now: float) -> float:
         return max(0.0, entry.level - (now - entry.since) / self._seconds_each)
 
-    def level(self, key: K, now: float) -> float:
-        """How many there are by now."""
+    def level(self, key: K, now: float) -> int:
+        """How many there are by now; one that is about to be forgotten still counts."""
         entry = self._entries.get(key)
-        return 0.0 if entry is None else self._now(entry, now)
+        return 0 if entry is None else math.ceil(self._now(entry, now))
 
     def locked_until(self, key: K) -> float:
         """Until when it is locked out; 0 if it never was."""
@@ -192,7 +193,7 @@ class FailedLogins:
         failures = self._pairs.level((address, name), now)
         if name and (address, name) not in self._known:
             failures = max(failures, self._names.level(name, now))
-        beyond = int(failures) - policy.tolerated
+        beyond = failures - policy.tolerated
         # Doubling more than 20 times changes nothing any more.
         return min(policy.max_delay, policy.delay * 2.0 ** min(beyond, 20)) if beyond >= 0 else 0.0
 
@@ -207,17 +208,17 @@ class FailedLogins:
         if name:
             self._names.add(name, now)
         pair = self._pairs.add((address, name), now)
-        if policy.lock_out_after and pair.level >= policy.lock_out_after and pair.locked_until <= now:
+        if policy.lock_out_after and math.ceil(pair.level) >= policy.lock_out_after and pair.locked_until <= now:
             self._lock(pair, now, f"{shown(authid or '')} at {address}")
         entry = self._addresses.add(address, now)
         most = policy.lock_out_address_after
-        if most and entry.level >= most and entry.locked_until <= now:
+        if most and math.ceil(entry.level) >= most and entry.locked_until <= now:
             self._lock(entry, now, address)
 
     def _lock(self, entry: _Entry, now: float, who: str) -> None:
         entry.locked_until = now + self._policy.lock_out
         self._counters.lock_outs += 1
-        logger.warning("locked out %s for %g s: %d failed logins", who, self._policy.lock_out, round(entry.level))
+        logger.warning("locked out %s for %g s: %d failed logins", who, self._policy.lock_out, math.ceil(entry.level))
 
     def succeeded(self, address: str | None, authid: str | None) -> None:
         """A client has logged in: that name is known there from now on, and its failures there are forgotten."""
