@@ -13,6 +13,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from rocade.client.authentication import Anonymous as Anonymous
+    from rocade.client.authentication import ClientCertificate as ClientCertificate
+    from rocade.client.authentication import Cookie as Cookie
+    from rocade.client.authentication import Credentials as Credentials
+    from rocade.client.authentication import Cryptosign as Cryptosign
+    from rocade.client.authentication import Jwt as Jwt
+    from rocade.client.authentication import Scram as Scram
+    from rocade.client.authentication import Ticket as Ticket
+    from rocade.client.authentication import WampCra as WampCra
+    from rocade.client.callee import Registration as Registration
     from rocade.client.connect import connect as connect
     from rocade.client.connector import Reconnect as Reconnect
     from rocade.client.details import CallDetails as CallDetails
@@ -26,23 +35,60 @@ if TYPE_CHECKING:
     from rocade.client.options import RegisterOptions as RegisterOptions
     from rocade.client.options import SubscribeOptions as SubscribeOptions
     from rocade.client.session import Session as Session
+    from rocade.client.subscriber import EventStream as EventStream
+    from rocade.client.subscriber import Subscription as Subscription
     from rocade.errors import ApplicationError as ApplicationError
+    from rocade.errors import CallCanceled as CallCanceled
+    from rocade.errors import CallTimeout as CallTimeout
+    from rocade.errors import ConnectionFailed as ConnectionFailed
+    from rocade.errors import ConnectionLost as ConnectionLost
+    from rocade.errors import HandshakeRefused as HandshakeRefused
+    from rocade.errors import InvalidArgument as InvalidArgument
+    from rocade.errors import NoSuchProcedure as NoSuchProcedure
+    from rocade.errors import NotAuthorized as NotAuthorized
+    from rocade.errors import PayloadNotSerializable as PayloadNotSerializable
+    from rocade.errors import PayloadTooLarge as PayloadTooLarge
+    from rocade.errors import RocadeError as RocadeError
+    from rocade.errors import SessionClosed as SessionClosed
 
 # name -> module that has it
 _LAZY = {
     "Anonymous": "rocade.client.authentication",
     "ApplicationError": "rocade.errors",
+    "CallCanceled": "rocade.errors",
     "CallDetails": "rocade.client.details",
     "CallOptions": "rocade.client.options",
     "CallResult": "rocade.client.details",
+    "CallTimeout": "rocade.errors",
+    "ClientCertificate": "rocade.client.authentication",
+    "ConnectionFailed": "rocade.errors",
+    "ConnectionLost": "rocade.errors",
     "Context": "rocade.client.details",
+    "Cookie": "rocade.client.authentication",
+    "Credentials": "rocade.client.authentication",
+    "Cryptosign": "rocade.client.authentication",
     "Event": "rocade.client.details",
     "EventDetails": "rocade.client.details",
+    "EventStream": "rocade.client.subscriber",
+    "HandshakeRefused": "rocade.errors",
+    "InvalidArgument": "rocade.errors",
+    "Jwt": "rocade.client.authentication",
+    "NoSuchProcedure": "rocade.errors",
+    "NotAuthorized": "rocade.errors",
+    "PayloadNotSerializable": "rocade.errors",
+    "PayloadTooLarge": "rocade.errors",
     "PublishOptions": "rocade.client.options",
     "Reconnect": "rocade.client.connector",
     "RegisterOptions": "rocade.client.options",
+    "Registration": "rocade.client.callee",
+    "RocadeError": "rocade.errors",
+    "Scram": "rocade.client.authentication",
     "Session": "rocade.client.session",
+    "SessionClosed": "rocade.errors",
     "SubscribeOptions": "rocade.client.options",
+    "Subscription": "rocade.client.subscriber",
+    "Ticket": "rocade.client.authentication",
+    "WampCra": "rocade.client.authentication",
     "connect": "rocade.client.connect",
     "error": "rocade.client.errors",
 }

@@ -43,8 +43,9 @@ class Scene:
         roles = [Role(name, [EVERYTHING]) for name in ("anonymous", "user")]
         self.realm = self.gateway.add_realm("realm1", roles, history=[HistoryRule("com.example.log", Match.EXACT, 100)])
         authenticators: dict[str, Authenticator] = {prover.method: prover.authenticator() for prover in ONE_PER_METHOD}
+        self.anonymous = Anonymous("anonymous")
         self.entrance: Callable[[Link], Receiver] = self.gateway.entrance(
-            {"anonymous": Anonymous("anonymous"), **authenticators}
+            {"anonymous": self.anonymous, **authenticators}
         )
         self._listener: Listener | None = None
         self._sessions = AsyncExitStack()
@@ -62,11 +63,14 @@ class Scene:
     async def start(self) -> None:
         """Listen; on the same port as before, if there was one."""
         websocket = WebSocketEndpoint(WebSocketOptions(), self.entrance)
-        rawsocket = RawSocketEndpoint(RawSocketOptions(), self.entrance)
-        self._listener = Listener(None, websockets={"/ws": websocket}, rawsocket=rawsocket)
+        self._listener = Listener(None, websockets={"/ws": websocket}, rawsocket=self.rawsocket(self.entrance))
         tcp = bind_tcp("127.0.0.1", self.port)
         self.port = tcp.getsockname()[1]
         await self._listener.start(tcp, bind_unix(self.path))
+
+    def rawsocket(self, entrance: Callable[[Link], Receiver]) -> RawSocketEndpoint:
+        """Where RawSocket clients arrive."""
+        return RawSocketEndpoint(RawSocketOptions(), entrance)
 
     async def stop(self) -> None:
         """Say goodbye and stop listening."""

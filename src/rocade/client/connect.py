@@ -80,7 +80,13 @@ def connect(
     """
     names = _serializers(serializer)
     context = ssl.create_default_context(cafile=tls) if isinstance(tls, str) else tls
+    chosen = _credentials(credentials)
+    for each in chosen:
+        headers = {**(headers or {}), **each.headers()}
     kind, target = parse_url(url, tls=context, headers=headers)
+    if target.tls is not None:
+        for each in chosen:
+            each.prepare(target.tls)
     link_options = LinkOptions(serializers=names, ping_interval=ping_interval, ping_timeout=ping_timeout)
     surroundings: Surroundings | None = None
 
@@ -91,7 +97,7 @@ def connect(
         dial = dial_websocket if kind == "websocket" else dial_rawsocket
         return await dial(surroundings, target, link_options, connected)
 
-    return connect_over(open_link, realm, credentials=credentials, **options)
+    return connect_over(open_link, realm, credentials=chosen, **options)
 
 
 def connect_in_memory(
@@ -152,14 +158,8 @@ def connect_over(
         agent: what the router is told about the client's software.
         on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
     """
-    if credentials is None:
-        chosen: Sequence[Credentials] = (Anonymous(),)
-    else:
-        chosen = tuple(credentials) if isinstance(credentials, Sequence) else (credentials,)
-    if not chosen:
-        raise ValueError("credentials are empty; leave them out to be anonymous")
     identity = Identity(
-        credentials=chosen,
+        credentials=_credentials(credentials),
         authrole=authrole,
         authextra=authextra,
         resumable=resumable,
@@ -183,6 +183,18 @@ def connect_over(
         return session
 
     return Connecting(start)
+
+
+def _credentials(credentials: Credentials | Sequence[Credentials] | None) -> Sequence[Credentials]:
+    if credentials is None:
+        return (Anonymous(),)
+    chosen = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    names = {each.authid for each in chosen if each.authid is not None}
+    if not chosen:
+        raise ValueError("credentials are empty; leave them out to be anonymous")
+    if len(names) > 1:
+        raise ValueError(f"a client has one authid, not {' and '.join(sorted(names))}")
+    return chosen
 
 
 def _serializers(serializer: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rocade.client.authentication import Credentials
+from rocade.client.authentication import Credentials, Proof
 from rocade.client.peer import Peer
 from rocade.client.session import Session, in_join_hook
 from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
@@ -208,11 +208,13 @@ class Connector:
             raise
         return welcome.details.resumed is True
 
-    def _hello(self) -> tuple[Hello, dict[str, Any]]:
+    def _hello(self) -> tuple[Hello, dict[str, Proof]]:
         identity = self._identity
-        proofs = {credentials.method: credentials.begin() for credentials in identity.credentials}
+        proofs: dict[str, Proof] = {}
         extra: dict[str, Any] = dict(identity.authextra or {})
-        for proof in proofs.values():
+        for credentials in identity.credentials:
+            proof = credentials.begin()
+            proofs |= dict.fromkeys(credentials.methods, proof)
             extra |= proof.extra or {}
         details = HelloDetails(
             _CLIENT_ROLES,

@@ -168,9 +168,14 @@ async def dial_rawsocket(
 async def _connect(surroundings: Surroundings, target: Target, factory: Callable[[], Any]) -> tuple[Any, Any]:
     loop = surroundings.loop
     server_name = None if target.tls is None else target.server_name or target.host
-    if target.unix is not None:
-        return await loop.create_unix_connection(factory, target.unix, ssl=target.tls, server_hostname=server_name)
-    return await loop.create_connection(factory, target.host, target.port, ssl=target.tls, server_hostname=server_name)
+    try:
+        if target.unix is not None:
+            return await loop.create_unix_connection(factory, target.unix, ssl=target.tls, server_hostname=server_name)
+        return await loop.create_connection(
+            factory, target.host, target.port, ssl=target.tls, server_hostname=server_name
+        )
+    except ssl.SSLCertVerificationError as error:
+        raise RequestRefused(f"the server's certificate is not accepted: {error.verify_message}") from None
 
 
 class _Upgrade(asyncio.Protocol):

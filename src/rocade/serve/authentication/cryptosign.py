@@ -18,10 +18,11 @@ from rocade.net.link import LinkInfo
 from rocade.net.tls import tls_unique
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
 from rocade.serve.authentication.principals import Decoys, Principal, Principals, let_in
+from rocade.wamp.crypto import signed_message
 from rocade.wamp.messages import Authenticate
 from rocade.wamp.uris import shown
 
-__all__ = ["Cryptosign", "Keys", "KnownKeys", "disguised_keys", "is_public_key", "signed_message", "told_keys"]
+__all__ = ["Cryptosign", "Keys", "KnownKeys", "disguised_keys", "is_public_key", "told_keys"]
 
 METHOD = "cryptosign"
 
@@ -104,16 +105,6 @@ class Cryptosign:
             return let_in(principal, METHOD, attempt, is_proved=is_signed and key in principal.proof)
 
         return Question(METHOD, {"challenge": challenge.hex(), "channel_binding": binding}, answer)
-
-
-def signed_message(challenge: bytes, channel: bytes | None) -> bytes:
-    """What the client signs: the challenge, "XOR'ed bytewise with the channel ID" if there is one.
-
-    Args:
-        challenge: 32 bytes.
-        channel: 32 bytes that are known at both ends of this connection only.
-    """
-    return challenge if channel is None else bytes(a ^ b for a, b in zip(challenge, channel, strict=True))
 
 
 def _public_key(attempt: Attempt) -> bytes | None:

@@ -17,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from rocade.errors import ConfigurationError
+from rocade.wamp.crypto import NEEDS_ARGON2
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-__all__ = ["argon2id", "aside", "hash_ticket", "is_hash", "matches"]
+__all__ = ["aside", "hash_ticket", "is_hash", "matches"]
 
 T = TypeVar("T")
 
@@ -29,8 +30,6 @@ PBKDF2_ITERATIONS = 600_000
 """Iterations of new hashes, as OWASP recommends for SHA-256 (Password Storage Cheat Sheet, 2023)."""
 
 SALT_BYTES = 16
-
-NEEDS_ARGON2 = 'Argon2 needs the package argon2-cffi; install it with: pip install "rocade[argon2]"'
 
 _PBKDF2 = "$pbkdf2-sha256$"
 
@@ -90,24 +89,6 @@ def matches(text: str, ticket: str) -> bool:
     iterations, salt, expected = parts
     digest = hashlib.pbkdf2_hmac("sha256", ticket.encode("utf-8", "surrogatepass"), salt, iterations, len(expected))
     return hmac.compare_digest(digest, expected)
-
-
-def argon2id(password: bytes, salt: bytes, iterations: int, memory: int) -> bytes:
-    """Argon2id, version 0x13, of 32 bytes, without parallelism: as SCRAM has it (advanced/authentication_scram.md).
-
-    Args:
-        password: the password.
-        salt: at least 8 bytes.
-        iterations: how many.
-        memory: KiB that it takes.
-    Raises:
-        ConfigurationError: Argon2 is not installed.
-    """
-    try:
-        from argon2.low_level import Type, hash_secret_raw
-    except ImportError:
-        raise ConfigurationError("", NEEDS_ARGON2) from None
-    return hash_secret_raw(password, salt, iterations, memory, 1, 32, Type.ID)
 
 
 def _argon2_hasher() -> PasswordHasher:

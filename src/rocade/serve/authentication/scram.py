@@ -11,8 +11,6 @@ import base64
 import hashlib
 import hmac
 import secrets
-import stringprep
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -21,8 +19,8 @@ from msgspec import Meta
 
 from rocade.errors import AuthenticationFailed, HandshakeRefused
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
-from rocade.serve.authentication.hashes import argon2id
 from rocade.serve.authentication.principals import Principals, let_in
+from rocade.wamp.crypto import argon2id, auth_messages, saslprep
 from rocade.wamp.messages import Authenticate
 
 __all__ = ["METHODS", "Kdf", "Scram", "ScramProof", "disguised_scram", "saslprep", "scram_proof", "told_scram"]
@@ -163,18 +161,6 @@ class Scram:
         return Question(self._method, challenge, answer)
 
 
-def auth_messages(authid: str, client_nonce: str, challenge: dict[str, Any]) -> tuple[bytes, bytes]:
-    """What both sides sign: as the specification has it, and as autobahn has it.
-
-    Autobahn does not escape the authid, and puts nothing where RFC 5802 has the header "n,," in base64.
-    """
-    server_first = f"r={challenge['nonce']},s={challenge['salt']},i={challenge['iterations']}"
-    escaped = authid.replace("=", "=3D").replace(",", "=2C")
-    specified = f"n={escaped},r={client_nonce},{server_first},c=biws,r={challenge['nonce']}"
-    in_use = f"n={saslprep(authid)},r={client_nonce},{server_first},c=,r={challenge['nonce']}"
-    return specified.encode("utf-8", "surrogatepass"), in_use.encode("utf-8", "surrogatepass")
-
-
 def is_proof(stored_key: bytes, proof: str, signed: bytes) -> bool:
     """Whether a ClientProof, in base64, was made by somebody who has the key that `stored_key` is the hash of."""
     try:
@@ -186,19 +172,6 @@ def is_proof(stored_key: bytes, proof: str, signed: bytes) -> bool:
     signature = hmac.digest(stored_key, signed, "sha256")
     recovered = bytes(a ^ b for a, b in zip(received, signature, strict=True))
     return hmac.compare_digest(hashlib.sha256(recovered).digest(), stored_key)
-
-
-def saslprep(text: str) -> str:
-    """A name or password as it is compared: other spaces are spaces, invisible characters are nothing, NFKC.
-
-    Spec: RFC 4013, sections 2.1 and 2.2. What it prohibits is left to those who choose passwords.
-    """
-    mapped = "".join(
-        " " if stringprep.in_table_c12(character) else character
-        for character in text
-        if not stringprep.in_table_b1(character)
-    )
-    return unicodedata.normalize("NFKC", mapped)
 
 
 def _is_nonce(value: Any) -> bool:

@@ -1,0 +1,66 @@
+"""What both sides of a login compute."""
+
+from __future__ import annotations
+
+import stringprep
+import unicodedata
+from typing import Any
+
+from rocade.errors import ConfigurationError
+
+__all__ = ["NEEDS_ARGON2", "argon2id", "auth_messages", "saslprep", "signed_message"]
+
+NEEDS_ARGON2 = 'Argon2 needs the package argon2-cffi; install it with: pip install "rocade[argon2]"'
+
+
+def saslprep(text: str) -> str:
+    """A name or password as it is compared: other spaces are spaces, invisible characters are nothing, NFKC.
+
+    Spec: RFC 4013, sections 2.1 and 2.2. What it prohibits is left to those who choose passwords.
+    """
+    mapped = "".join(
+        " " if stringprep.in_table_c12(character) else character
+        for character in text
+        if not stringprep.in_table_b1(character)
+    )
+    return unicodedata.normalize("NFKC", mapped)
+
+
+def argon2id(password: bytes, salt: bytes, iterations: int, memory: int) -> bytes:
+    """Argon2id, version 0x13, of 32 bytes, without parallelism: as SCRAM has it (advanced/authentication_scram.md).
+
+    Args:
+        password: the password.
+        salt: at least 8 bytes.
+        iterations: how many.
+        memory: KiB that it takes.
+    Raises:
+        ConfigurationError: Argon2 is not installed.
+    """
+    try:
+        from argon2.low_level import Type, hash_secret_raw
+    except ImportError:
+        raise ConfigurationError("", NEEDS_ARGON2) from None
+    return hash_secret_raw(password, salt, iterations, memory, 1, 32, Type.ID)
+
+
+def auth_messages(authid: str, client_nonce: str, challenge: dict[str, Any]) -> tuple[bytes, bytes]:
+    """What both sides of SCRAM sign: as the specification has it, and as autobahn has it.
+
+    Autobahn does not escape the authid, and puts nothing where RFC 5802 has the header "n,," in base64.
+    """
+    server_first = f"r={challenge['nonce']},s={challenge['salt']},i={challenge['iterations']}"
+    escaped = authid.replace("=", "=3D").replace(",", "=2C")
+    specified = f"n={escaped},r={client_nonce},{server_first},c=biws,r={challenge['nonce']}"
+    in_use = f"n={saslprep(authid)},r={client_nonce},{server_first},c=,r={challenge['nonce']}"
+    return specified.encode("utf-8", "surrogatepass"), in_use.encode("utf-8", "surrogatepass")
+
+
+def signed_message(challenge: bytes, channel: bytes | None) -> bytes:
+    """What cryptosign signs: the challenge, "XOR'ed bytewise with the channel ID" if there is one.
+
+    Args:
+        challenge: 32 bytes.
+        channel: 32 bytes that are known at both ends of this connection only.
+    """
+    return challenge if channel is None else bytes(a ^ b for a, b in zip(challenge, channel, strict=True))
