@@ -27,7 +27,7 @@ from rocade.wamp.messages import Role as ClientRole
 
 REQUESTS = (Call, Publish, Subscribe, Unsubscribe, Register, Unregister)
 EVERYWHERE = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
-ROLES = {"anonymous": None, "partner": 2, "staff": None}
+ROLES = {"anonymous": None, "partner": 2, "staff": 0}
 """Name of a role -> trust level."""
 
 ENCODE = {"json": msgspec.json.encode, "msgpack": msgspec.msgpack.encode, "cbor": cbor2.dumps}
