@@ -401,6 +401,17 @@ def test_roundrobin_goes_on_where_it_was_when_a_callee_leaves(scene: Scene, call
     assert routed_to(scene, caller, 2) == expected
 
 
+def test_roundrobin_begins_again_when_the_last_one_leaves_whose_turn_it_was(scene: Scene, caller: Session) -> None:
+    a, b, c = share(scene, Invoke.ROUNDROBIN)
+    routed_to(scene, caller, 2)
+
+    scene.leave(c)
+    d = scene.join()
+    registered(scene, d, "com.shared", invoke=Invoke.ROUNDROBIN)
+
+    assert routed_to(scene, caller, 4) == [a, b, d, a]
+
+
 @pytest.mark.parametrize("initial", list(Invoke))
 @pytest.mark.parametrize("later", [None, *Invoke])
 def test_a_different_invocation_policy_than_that_of_the_initial_registration_fails(

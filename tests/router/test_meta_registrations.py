@@ -144,6 +144,12 @@ def test_match_finds_who_gets_the_call(scene: Scene, caller: Session) -> None:
     assert answer(scene, caller, match, "org.any") is None
 
 
+def test_nothing_matches_what_can_be_no_procedure(scene: Scene, caller: Session) -> None:
+    scene.register(caller, "com..x", match=Match.WILDCARD)
+
+    assert answer(scene, caller, "wamp.registration.match", "com..x") is None
+
+
 def test_the_routers_own_procedures_are_nobodys_registrations(scene: Scene, caller: Session) -> None:
     register(scene, caller, "", PREFIX)
 

@@ -174,6 +174,14 @@ def test_match_finds_all_that_get_an_event(scene: Scene, caller: Session) -> Non
     assert answer(scene, caller, "wamp.subscription.match", "org.topic") is None
 
 
+@pytest.mark.parametrize("topic", ["com..x", "com.x.", "", "com. .x"])
+def test_nothing_matches_what_can_be_no_topic(scene: Scene, caller: Session, topic: str) -> None:
+    for uri, match in (("", PREFIX), ("com..x", WILDCARD), ("com..", WILDCARD)):
+        subscribe(scene, caller, uri, match)
+
+    assert answer(scene, caller, "wamp.subscription.match", topic) is None
+
+
 def test_get_tells_what_on_create_told(scene: Scene, watcher: Session, caller: Session) -> None:
     effects = scene.subscribe(caller, "com.", match=PREFIX)
     (_, (_, details)), _ = heard(effects, watcher)

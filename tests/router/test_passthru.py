@@ -18,10 +18,12 @@ from rocade.wamp.messages import (
     CancelMode,
     Error,
     InvocationDetails,
+    Invoke,
     PassthruDetails,
     Publish,
     Published,
     PublishOptions,
+    Result,
     ResultDetails,
     Yield,
     YieldOptions,
@@ -189,6 +191,18 @@ def test_keyword_arguments_of_a_call_are_refused(scene: Scene, caller: Session, 
     assert sent(effects, callee) == []
 
 
+def test_a_call_that_is_refused_for_its_payload_takes_no_callee_s_turn(scene: Scene, caller: Session) -> None:
+    callees = [scene.join(callee=EVERYTHING) for _ in range(2)]
+    for session in callees:
+        scene.register(session, "com.shared", invoke=Invoke.ROUNDROBIN)
+    caller.last_request = 1
+
+    refused = scene.send(caller, Call(1, CallOptions(ppt_scheme="x_mine"), "com.shared", NO_PAYLOAD, Raw(b'{"a":1}')))
+
+    assert sent_one(refused, caller).error == "wamp.error.invalid_argument"
+    assert receivers(scene.call(caller, "com.shared")) == [callees[0]]
+
+
 def test_keyword_arguments_of_an_answer_end_the_call(scene: Scene, caller: Session, callee: Session) -> None:
     kwargs = Raw(b'{"a":1}')
     scene.call(caller, PROCEDURE)
@@ -237,3 +251,14 @@ def test_an_empty_scheme_is_none(scene: Scene) -> None:
 
     assert sent_one(effects, subscriber).details.ppt_scheme is None
     assert type(sent_one(effects, publisher)) is Published
+
+
+def test_an_empty_scheme_is_none_in_an_error_and_in_a_call_of_the_meta_api(scene: Scene) -> None:
+    caller, callee = scene.join(), scene.join()
+    scene.register(callee, PROCEDURE)
+    scene.call(caller, PROCEDURE)
+
+    failed = Error(68, 1, PassthruDetails(ppt_scheme="", ppt_cipher="aes256gcm"), "com.example.failed")
+
+    assert sent_one(scene.send(callee, failed), caller).details == PassthruDetails()
+    assert type(sent_one(scene.call(caller, "wamp.session.count", ppt_scheme=""), caller)) is Result

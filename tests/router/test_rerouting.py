@@ -139,6 +139,22 @@ def test_callees_that_lack_what_the_call_needs_are_passed_over(scene: Scene, cal
     assert sent_one(unavailable(scene, callees[2]), caller).error == NOBODY
 
 
+def test_callees_that_lack_what_the_call_needs_are_passed_over_when_they_are_free_at_last(
+    scene: Scene, caller: Session
+) -> None:
+    lacking = scene.join(callee={"call_reroute": True})
+    able, other = scene.join(callee=EVERYTHING), scene.join(callee=EVERYTHING)
+    for session in (lacking, able, other):
+        scene.register(session, PROCEDURE, invoke=Invoke.FIRST, concurrency=1)
+    for _ in range(2):
+        scene.call(caller, PROCEDURE)
+    scene.call(caller, PROCEDURE, ppt_scheme="x_mine")
+    assert receivers(unavailable(scene, other)) == []
+
+    assert sent(scene.yield_(lacking, 1), lacking) == []
+    assert invocation(scene.yield_(able, 1), able).details.ppt_scheme == "x_mine"
+
+
 def test_the_payload_is_in_the_serializer_that_the_caller_had_then(scene: Scene) -> None:
     caller = scene.join(serializer=CBOR)
     one, _, _ = share(scene)

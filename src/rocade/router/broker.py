@@ -338,8 +338,8 @@ class Broker:
         return self._index.get(topic, match)
 
     def matching(self, topic: str) -> list[Subscription]:
-        """All subscriptions that an event on this topic is for."""
-        return self._index.matching(topic)
+        """All subscriptions that an event on this topic is for; none if there can be no such event."""
+        return self._index.matching(topic) if is_uri(topic, strict=self._strict) else []
 
     def check_topic(self, topic: str) -> None:
         """Make sure that clients may publish to a topic, as far as its name is concerned.

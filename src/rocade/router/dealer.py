@@ -41,7 +41,7 @@ from rocade.wamp.messages import (
     UnregisteredDetails,
     Yield,
 )
-from rocade.wamp.uris import is_reserved, is_uri, shown
+from rocade.wamp.uris import is_uri, shown
 
 __all__ = ["Dealer"]
 
@@ -116,6 +116,8 @@ class Dealer:
         )
         if not is_plain:
             caller.check_call(options)
+            if options.ppt_scheme and has_keywords(message):
+                raise keywords_refused()
         procedure = message.procedure
         registration = self._index.exact.get(procedure) or self._registry.find(procedure)
         callee = registration.sole
@@ -286,7 +288,8 @@ class Dealer:
             text = f"the callee failed with an invalid error URI: {shown(uri)}"
             effects = self._dispatcher.fail(pending, "wamp.error.invalid_uri", text)
         else:
-            error = Error(CALL, pending.request, message.details, uri, message.args, message.kwargs)
+            details = message.details if message.details.ppt_scheme else NO_ERROR_DETAILS
+            error = Error(CALL, pending.request, details, uri, message.args, message.kwargs)
             effects = self._dispatcher.end(pending, error, callee.serializer)
         effects.extend(self._dispatcher.freed(callee, pending.registration))
         return effects
@@ -482,7 +485,7 @@ class Dealer:
 
     def best_match(self, procedure: str) -> Registration | None:
         """The registration that gets the calls of this procedure; the protocol's own go to nobody's."""
-        return None if is_reserved(procedure) else self._index.best(procedure)
+        return self._registry.match(procedure)
 
 
 def _too_late(callee: Session, message: Yield | Error) -> list[Effect]:

@@ -13,7 +13,6 @@ from rocade.router.calls import KeptCall, PendingCall, Stream
 from rocade.router.details import invocation_details, missing_feature
 from rocade.router.effects import CancelWake, Deliver, Effect, LimitReached, ServeWaiting, WakeAt
 from rocade.router.limits import refuse_invocation
-from rocade.router.passthru import has_keywords, keywords_refused
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
 from rocade.wamp.codec import Serializer
@@ -58,13 +57,10 @@ class Dispatcher:
         Returns:
             `WakeAt` if the call has a timeout, INVOCATION unless it waits.
         Raises:
-            ApplicationError: wamp.error.feature_not_supported, wamp.error.no_available_callee,
-                wamp.error.invalid_argument.
+            ApplicationError: wamp.error.feature_not_supported, wamp.error.no_available_callee.
         """
         message, caller = kept.message, pending.caller
         assert caller is not None
-        if message.options.ppt_scheme and has_keywords(message):
-            raise keywords_refused()
         if callee is not None:
             missing = missing_feature(callee, message.options)
             if missing is not None:
@@ -165,9 +161,11 @@ class Dispatcher:
     def _take_up(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
         self._withdraw(pending)
         missing = missing_feature(callee, kept.message.options)
-        if missing is not None:
-            return self.fail(pending, FEATURE_NOT_SUPPORTED, f"the callee does not have {missing}")
-        return self._invoke(pending, callee, kept)
+        if missing is None:
+            return self._invoke(pending, callee, kept)
+        if kept.tried:
+            return self.reroute(pending, callee)
+        return self.fail(pending, FEATURE_NOT_SUPPORTED, f"the callee does not have {missing}")
 
     def _withdraw(self, pending: PendingCall) -> None:
         """A call that waits does not wait any more."""

@@ -93,7 +93,7 @@ class Meta:
         if message.request in caller.calls:
             raise ProtocolViolation(f"CALL with request id {message.request}, which a pending call has")
         caller.check_call(message.options)
-        if message.options.progress or message.options.ppt_scheme is not None:
+        if message.options.progress or message.options.ppt_scheme:
             raise ApplicationError(
                 "wamp.error.feature_not_supported", "meta procedures take all their arguments at once, and in the clear"
             )

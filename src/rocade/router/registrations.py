@@ -109,6 +109,8 @@ class Registration:
         del self.callees[position]
         if position < self.turn:
             self.turn -= 1
+        elif self.turn == len(self.callees):
+            self.turn = 0  # it was the turn of the last one, and not of whoever registers next
         self.disclosed_to.discard(callee)
         self.forward_timeout_to.discard(callee)
         self.loads.pop(callee, None)

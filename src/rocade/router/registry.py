@@ -64,6 +64,12 @@ class Registry:
                 return registration
         raise ApplicationError("wamp.error.no_such_procedure", f"no procedure {shown(procedure)} is registered")
 
+    def match(self, procedure: str) -> Registration | None:
+        """The registration that gets the calls of this procedure, if there is one and there can be such calls."""
+        if is_reserved(procedure) or not is_uri(procedure, strict=self._strict):
+            return None
+        return self.index.best(procedure)
+
     def add(self, callee: Session, message: Register) -> tuple[Registration, bool]:
         """Add a callee to the registration that it asks for.
 
