@@ -18,7 +18,7 @@ from rocade.router.dispatch import (
     interrupt,
 )
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
-from rocade.router.meta_events import Announcer, Lifecycle
+from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_registrations import registration_details
 from rocade.router.passthru import has_keywords, keywords_refused
 from rocade.router.registrations import Registration
@@ -64,6 +64,7 @@ class Dealer:
         announcer: Announcer,
         *,
         strict_uris: bool = False,
+        hears: Hears | None = None,
     ) -> None:
         """
         Args:
@@ -71,10 +72,11 @@ class Dealer:
             wall_clock: the time of day, in seconds since 1970.
             announcer: publishes meta events.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
+            hears: who may hear of which registration; None: everybody of all.
         """
         self._random_below = random_below
         self._dispatcher = Dispatcher(random_below)
-        self._events = Lifecycle(announcer, "registration", "register", registration_details)
+        self._events = Lifecycle(announcer, "registration", "register", registration_details, hears)
         self._registry = Registry(wall_clock, strict_uris=strict_uris)
         self._index = self._registry.index
         self.registrations = self._registry.by_id

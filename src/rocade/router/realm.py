@@ -21,6 +21,7 @@ from rocade.router.passthru import check_publish
 from rocade.router.permissions import Action, Decision, Role
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
+from rocade.router.visibility import Visibility
 from rocade.wamp.messages import (
     Call,
     Cancel,
@@ -155,10 +156,14 @@ class Realm:
         self.sequential_requests = sequential_requests
         self.sessions: dict[int, Session] = {}
         self.authorize = authorize or _by_role
-        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris)
+        shown = Visibility(self, Action.SUBSCRIBE, Action.PUBLISH)
+        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris, hears=shown.hears)
         for rule in history:
             self.broker.keep_history(rule, in_memory=not has_event_store)
-        self.dealer = Dealer(random_below, wall_clock, self.broker.announcer, strict_uris=strict_uris)
+        shown = Visibility(self, Action.CALL, Action.REGISTER)
+        self.dealer = Dealer(
+            random_below, wall_clock, self.broker.announcer, strict_uris=strict_uris, hears=shown.hears
+        )
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
         self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
