@@ -10,7 +10,7 @@ from rocade.router.filters import Lists, has_lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
 from rocade.router.kept import keep
 from rocade.router.limits import NONE
-from rocade.router.meta_events import Announcer, Lifecycle
+from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_subscriptions import subscription_details
 from rocade.router.patterns import PatternIndex
 from rocade.router.retention import Retention
@@ -74,6 +74,7 @@ class Broker:
         *,
         strict_uris: bool = False,
         max_subscriptions: int = NONE,
+        hears: Hears | None = None,
     ) -> None:
         """
         Args:
@@ -81,6 +82,7 @@ class Broker:
             wall_clock: the time of day, in seconds since 1970.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
             max_subscriptions: of all sessions together, see `RealmLimits`.
+            hears: who may hear of which subscription; None: everybody of all.
         """
         self._random_id = random_id
         self._strict = strict_uris
@@ -88,7 +90,7 @@ class Broker:
         self._wall_clock = wall_clock
         self._index: PatternIndex[Subscription] = PatternIndex()
         self.announcer = Announcer(self._index, random_id)
-        self._events = Lifecycle(self.announcer, "subscription", "subscribe", subscription_details)
+        self._events = Lifecycle(self.announcer, "subscription", "subscribe", subscription_details, hears)
         self._retention = Retention()
         self.history = EventHistory(wall_clock)
         self._keeps_history = False

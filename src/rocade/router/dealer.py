@@ -19,7 +19,7 @@ from rocade.router.dispatch import (
 )
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
 from rocade.router.limits import NONE, refuse_call, refuse_invocation
-from rocade.router.meta_events import Announcer, Lifecycle
+from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_registrations import registration_details
 from rocade.router.passthru import has_keywords, keywords_refused
 from rocade.router.registrations import Registration
@@ -66,6 +66,7 @@ class Dealer:
         *,
         strict_uris: bool = False,
         max_registrations: int = NONE,
+        hears: Hears | None = None,
     ) -> None:
         """
         Args:
@@ -74,10 +75,11 @@ class Dealer:
             announcer: publishes meta events.
             strict_uris: accept only lower-case letters, digits and "_" in URI components.
             max_registrations: of all sessions together, see `RealmLimits`.
+            hears: who may hear of which registration; None: everybody of all.
         """
         self._random_below = random_below
         self._dispatcher = Dispatcher(random_below)
-        self._events = Lifecycle(announcer, "registration", "register", registration_details)
+        self._events = Lifecycle(announcer, "registration", "register", registration_details, hears)
         self._registry = Registry(wall_clock, strict_uris=strict_uris, max_registrations=max_registrations)
         self._index = self._registry.index
         self.registrations = self._registry.by_id

@@ -395,7 +395,7 @@ class HistoryMeta:
         uri, match = subscription.uri, subscription.match
         # "a peer must be allowed to subscribe to a desired subscription first"
         if not self._realm.authorize(caller, Action.SUBSCRIBE, uri, match).allowed:
-            raise ApplicationError("wamp.error.not_authorized", f"not allowed to subscribe to {shown(uri)}")
+            raise ApplicationError("wamp.error.not_authorized", f"not allowed to subscribe to subscription {id}")
         rule = self._history.rule_of(id)
         if rule is None:
             raise ApplicationError("wamp.error.history_unavailable", f"no events are kept of {shown(uri)}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rocade.router.broker import Subscription
     from rocade.router.session import Session
 
-__all__ = ["Announcer", "Lifecycle", "iso_8601"]
+__all__ = ["Announcer", "Hears", "Lifecycle", "iso_8601"]
 
 _NO_DETAILS = EventDetails()
 
@@ -53,12 +53,13 @@ class Announcer:
             patterns = self._find_patterns(topic)
         return topic in self._index.exact or bool(patterns)
 
-    def announce(self, topic: str, *args: Any) -> list[Effect]:
+    def announce(self, topic: str, *args: Any, to: Callable[[Session], bool] | None = None) -> list[Effect]:
         """EVENTs for a meta topic.
 
         Args:
             topic: such as "wamp.session.on_leave".
             *args: the event's positional payload.
+            to: which of the subscribers may hear of it; None for all.
         """
         if not self.has_audience(topic):
             return []
@@ -66,12 +67,13 @@ class Announcer:
         exact = self._index.exact.get(topic)
         effects: list[Effect] = []
         for subscription in ((exact,) if exact is not None else ()) + tuple(self._patterns[topic]):
-            if not subscription.subscribers:
+            # A copy: who is subscribed now gets it, whatever the rest of this change does.
+            receivers = tuple(subscription.subscribers if to is None else filter(to, subscription.subscribers))
+            if not receivers:
                 continue  # it is there for its history only
             details = _NO_DETAILS if subscription is exact else EventDetails(topic=topic)
             event = Event(subscription.id, publication, details, args)
-            # A copy: who is subscribed now gets it, whatever the rest of this change does.
-            effects.append(Deliver(event, tuple(subscription.subscribers)))
+            effects.append(Deliver(event, receivers))
         return effects
 
     def _find_patterns(self, topic: str) -> list[Subscription]:
@@ -85,7 +87,11 @@ class Attachment(Protocol):
 
     id: int
     uri: str
+    match: Match
 
+
+Hears = Callable[["Session", str, str, Match], bool]
+"""Whether a subscriber to a meta topic may hear of a URI or pattern."""
 
 T = TypeVar("T", bound=Attachment)
 
@@ -97,17 +103,26 @@ class Lifecycle(Generic[T]):
     the other.
     """
 
-    __slots__ = ("_announcer", "_details", "_on_attach", "_on_create", "_on_delete", "_on_detach")
+    __slots__ = ("_announcer", "_details", "_hears", "_on_attach", "_on_create", "_on_delete", "_on_detach")
 
-    def __init__(self, announcer: Announcer, kind: str, attach: str, details: Callable[[T], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        announcer: Announcer,
+        kind: str,
+        attach: str,
+        details: Callable[[T], dict[str, Any]],
+        hears: Hears | None = None,
+    ) -> None:
         """
         Args:
             announcer: publishes the events.
             kind: "subscription" or "registration".
             attach: what sessions do with it: "subscribe" or "register".
             details: what on_create tells about a new one.
+            hears: who may hear of which; None: everybody of all.
         """
         self._announcer = announcer
+        self._hears = hears
         self._details = details
         self._on_create = f"wamp.{kind}.on_create"
         self._on_attach = f"wamp.{kind}.on_{attach}"
@@ -127,8 +142,8 @@ class Lifecycle(Generic[T]):
         tells_addition = announcer.has_audience(self._on_attach)
         if not (tells_creation or tells_addition) or is_reserved(to.uri):
             return []
-        effects = announcer.announce(self._on_create, session.id, self._details(to)) if tells_creation else []
-        effects.extend(announcer.announce(self._on_attach, session.id, to.id))
+        effects = self._announced(self._on_create, to, session.id, self._details(to)) if tells_creation else []
+        effects.extend(self._announced(self._on_attach, to, session.id, to.id))
         return effects
 
     def detached(self, session: Session, of: T, *, was_last: bool) -> list[Effect]:
@@ -139,13 +154,19 @@ class Lifecycle(Generic[T]):
             of: the subscription or registration.
             was_last: whether that was deleted by this.
         """
-        announcer = self._announcer
         if is_reserved(of.uri):
             return []
-        effects = announcer.announce(self._on_detach, session.id, of.id)
+        effects = self._announced(self._on_detach, of, session.id, of.id)
         if was_last:
-            effects.extend(announcer.announce(self._on_delete, session.id, of.id))
+            effects.extend(self._announced(self._on_delete, of, session.id, of.id))
         return effects
+
+    def _announced(self, topic: str, about: T, *args: Any) -> list[Effect]:
+        hears = self._hears
+        if hears is None:
+            return self._announcer.announce(topic, *args)
+        uri, match = about.uri, about.match
+        return self._announcer.announce(topic, *args, to=lambda session: hears(session, topic, uri, match))
 
 
 def iso_8601(seconds: float) -> str:

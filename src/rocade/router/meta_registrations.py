@@ -12,7 +12,9 @@ from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
+from rocade.router.permissions import Action
 from rocade.router.session import Session
+from rocade.router.visibility import Visibility
 from rocade.wamp.messages import Id, Match, RegisterOptions
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class RegistrationMeta:
         """
         self._realm = realm
         self._dealer = realm.dealer
+        self._visibility = Visibility(realm, Action.CALL, Action.REGISTER)
 
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
@@ -49,31 +52,39 @@ class RegistrationMeta:
         """Ids of all registrations, for each match policy."""
         ids: dict[str, list[int]] = {match.value: [] for match in Match}
         for registration in self._dealer.registrations.values():
-            ids[registration.match.value].append(registration.id)
+            if self._visibility.sees(caller, "wamp.registration.list", registration.uri, registration.match):
+                ids[registration.match.value].append(registration.id)
         return Answer([ids])
 
     def lookup(self, caller: Session, procedure: str, options: RegisterOptions | None = None) -> Answer:
         """Id of the registration of exactly this procedure or pattern, or null."""
         match = (options.match if options is not None else None) or Match.EXACT
         registration = self._dealer.lookup(procedure, match)
+        if registration is not None and not self._visibility.sees(caller, "wamp.registration.lookup", procedure, match):
+            registration = None
         return Answer([registration.id if registration is not None else None])
 
     def match(self, caller: Session, procedure: str) -> Answer:
         """Id of the registration that gets the calls of this procedure, or null."""
         registration = self._dealer.best_match(procedure)
+        if registration is not None and not self._visibility.sees(
+            caller, "wamp.registration.match", procedure, Match.EXACT
+        ):
+            registration = None
         return Answer([registration.id if registration is not None else None])
 
     def get(self, caller: Session, registration: Id) -> Answer:
         """What on_create told about a registration."""
-        return Answer([registration_details(self._find(registration))])
+        return Answer([registration_details(self._find(caller, "wamp.registration.get", registration))])
 
     def list_callees(self, caller: Session, registration: Id) -> Answer:
         """Ids of the sessions that have registered."""
-        return Answer([[session.id for session in self._find(registration).callees]])
+        found = self._find(caller, "wamp.registration.list_callees", registration)
+        return Answer([[session.id for session in found.callees]])
 
     def count_callees(self, caller: Session, registration: Id) -> Answer:
         """How many sessions have registered."""
-        return Answer([len(self._find(registration).callees)])
+        return Answer([len(self._find(caller, "wamp.registration.count_callees", registration).callees)])
 
     def remove_callee(self, caller: Session, registration: Id, session: Id, reason: Any = None) -> Answer:
         """End a session's registration without its doing: Crossbar's addition to the specification.
@@ -81,7 +92,7 @@ class RegistrationMeta:
         The reason is a URI, although the specification allows any string: autobahn drops the connection over others.
         """
         uri = checked_reason(reason)
-        found = self._find(registration)
+        found = self._find(caller, "wamp.registration.remove_callee", registration)
         callee = self._realm.sessions.get(session)
         if callee is None:
             raise no_such_session(session)
@@ -91,9 +102,9 @@ class RegistrationMeta:
             )
         return Answer([], self._dealer.revoke(callee, found, uri))
 
-    def _find(self, id: int) -> Registration:
+    def _find(self, caller: Session, procedure: str, id: int) -> Registration:
         registration = self._dealer.registrations.get(id)
-        if registration is None:
+        if registration is None or not self._visibility.sees(caller, procedure, registration.uri, registration.match):
             raise ApplicationError("wamp.error.no_such_registration", f"there is no registration {id} in this realm")
         return registration
 

@@ -12,7 +12,9 @@ from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
+from rocade.router.permissions import Action
 from rocade.router.session import Session
+from rocade.router.visibility import Visibility
 from rocade.wamp.messages import Id, Match, SubscribeOptions
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class SubscriptionMeta:
         """
         self._realm = realm
         self._broker = realm.broker
+        self._visibility = Visibility(realm, Action.SUBSCRIBE, Action.PUBLISH)
 
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
@@ -49,30 +52,37 @@ class SubscriptionMeta:
         """Ids of all subscriptions, for each match policy."""
         ids: dict[str, list[int]] = {match.value: [] for match in Match}
         for subscription in self._broker.subscriptions.values():
-            ids[subscription.match.value].append(subscription.id)
+            if self._visibility.sees(caller, "wamp.subscription.list", subscription.uri, subscription.match):
+                ids[subscription.match.value].append(subscription.id)
         return Answer([ids])
 
     def lookup(self, caller: Session, topic: str, options: SubscribeOptions | None = None) -> Answer:
         """Id of the subscription to exactly this topic or pattern, or null."""
         match = (options.match if options is not None else None) or Match.EXACT
         subscription = self._broker.lookup(topic, match)
+        if subscription is not None and not self._visibility.sees(caller, "wamp.subscription.lookup", topic, match):
+            subscription = None
         return Answer([subscription.id if subscription is not None else None])
 
     def match(self, caller: Session, topic: str) -> Answer:
         """Ids of all subscriptions that an event on this topic is for, or null."""
-        return Answer([[subscription.id for subscription in self._broker.matching(topic)] or None])
+        found = self._broker.matching(topic)
+        if found and not self._visibility.sees(caller, "wamp.subscription.match", topic, Match.EXACT):
+            found = []
+        return Answer([[subscription.id for subscription in found] or None])
 
     def get(self, caller: Session, subscription: Id) -> Answer:
         """What on_create told about a subscription."""
-        return Answer([subscription_details(self._find(subscription))])
+        return Answer([subscription_details(self._find(caller, "wamp.subscription.get", subscription))])
 
     def list_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """Ids of the sessions that are subscribed."""
-        return Answer([[session.id for session in self._find(subscription).subscribers]])
+        found = self._find(caller, "wamp.subscription.list_subscribers", subscription)
+        return Answer([[session.id for session in found.subscribers]])
 
     def count_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """How many sessions are subscribed."""
-        return Answer([len(self._find(subscription).subscribers)])
+        return Answer([len(self._find(caller, "wamp.subscription.count_subscribers", subscription).subscribers)])
 
     def remove_subscriber(self, caller: Session, subscription: Id, session: Id, reason: Any = None) -> Answer:
         """End a session's subscription without its doing: Crossbar's addition to the specification.
@@ -80,7 +90,7 @@ class SubscriptionMeta:
         The reason is a URI, although the specification allows any string: autobahn drops the connection over others.
         """
         uri = checked_reason(reason)
-        found = self._find(subscription)
+        found = self._find(caller, "wamp.subscription.remove_subscriber", subscription)
         subscriber = self._realm.sessions.get(session)
         if subscriber is None:
             raise no_such_session(session)
@@ -90,9 +100,9 @@ class SubscriptionMeta:
             )
         return Answer([], self._broker.revoke(subscriber, found, uri))
 
-    def _find(self, id: int) -> Subscription:
+    def _find(self, caller: Session, procedure: str, id: int) -> Subscription:
         subscription = self._broker.subscriptions.get(id)
-        if subscription is None:
+        if subscription is None or not self._visibility.sees(caller, procedure, subscription.uri, subscription.match):
             raise ApplicationError("wamp.error.no_such_subscription", f"there is no subscription {id} in this realm")
         return subscription
 

@@ -26,7 +26,7 @@ from rocade.router.templates import filled, is_template, placeholders
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import shown
 
-__all__ = ["DENIED", "Action", "Decision", "Permission", "Role", "described", "explanation"]
+__all__ = ["DENIED", "Action", "Decision", "Permission", "Role", "described", "explanation", "is_meant_for"]
 
 GUARDED_PROCEDURES = frozenset(
     {
@@ -190,7 +190,7 @@ class Role:
             rule = self._index.narrowest(uri)
             if action is Action.CALL and uri in OWN_PROCEDURES and not (rule and rule.match is Match.EXACT):
                 return Decision(True, reason="it is about the session's own login")
-            if action is Action.CALL and uri in GUARDED_PROCEDURES and rule and not _is_meant_for_guarded(rule, uri):
+            if action is Action.CALL and uri in GUARDED_PROCEDURES and rule and not is_meant_for(rule, uri):
                 return Decision(False, rule=rule, reason=f"{described(rule)} is no rule about {uri!r} in particular")
             return _decision(rule, action)
         covering = [rule for rule in self._rules if _covers(rule, uri, match)]
@@ -225,8 +225,13 @@ def _decision(rule: Permission | None, action: Action) -> Decision:
     return Decision(rule.allows(action), disclose, rule)
 
 
-def _is_meant_for_guarded(rule: Permission, procedure: str) -> bool:
-    """Whether whoever wrote the rule must have thought of the meta API, or of really everything."""
+def is_meant_for(rule: Permission, procedure: str) -> bool:
+    """Whether whoever wrote the rule must have thought of the meta API, or of really everything.
+
+    Args:
+        rule: decides on calls of the procedure.
+        procedure: a meta procedure.
+    """
     return rule.uri.startswith(procedure[: procedure.index(".") + 1]) or (
         rule.uri == "" and rule.match is Match.PREFIX and all(rule.allows(action) for action in Action)
     )

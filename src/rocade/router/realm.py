@@ -22,6 +22,7 @@ from rocade.router.passthru import check_publish
 from rocade.router.permissions import Action, Decision, Role
 from rocade.router.registrations import Registration
 from rocade.router.session import Session
+from rocade.router.visibility import Visibility
 from rocade.wamp.messages import (
     Call,
     Cancel,
@@ -162,15 +163,24 @@ class Realm:
         self.on_leave: Callable[[Session], None] | None = None
         self.authorize = authorize or _by_role
         limits = limits or RealmLimits()
-        self.broker = Broker(random_id, wall_clock, strict_uris=strict_uris, max_subscriptions=limits.subscriptions)
+        shown = Visibility(self, Action.SUBSCRIBE, Action.PUBLISH)
+        self.broker = Broker(
+            random_id,
+            wall_clock,
+            strict_uris=strict_uris,
+            max_subscriptions=limits.subscriptions,
+            hears=shown.hears,
+        )
         for rule in history:
             self.broker.keep_history(rule, in_memory=not has_event_store)
+        shown = Visibility(self, Action.CALL, Action.REGISTER)
         self.dealer = Dealer(
             random_below,
             wall_clock,
             self.broker.announcer,
             strict_uris=strict_uris,
             max_registrations=limits.registrations,
+            hears=shown.hears,
         )
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
