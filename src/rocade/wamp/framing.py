@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from io import BytesIO
 
 from rocade.errors import PayloadTooLarge, ProtocolViolation
 
@@ -215,13 +216,19 @@ class Pong:
     payload: bytes
 
 
+def _item(kind: int, payload: bytes) -> bytes | Ping | Pong:
+    if kind == FrameType.MESSAGE:
+        return payload
+    return Ping(payload) if kind == FrameType.PING else Pong(payload)
+
+
 class FrameDecoder:
     """Cuts a stream of bytes into frames.
 
     At most one incomplete frame is buffered, and never one whose header is not acceptable.
     """
 
-    __slots__ = ("_limit", "_needed", "_partial", "_plain_limit")
+    __slots__ = ("_head", "_kind", "_limit", "_missing", "_partial", "_plain_limit")
 
     def __init__(self, max_message_bytes: int) -> None:
         """
@@ -231,8 +238,11 @@ class FrameDecoder:
         self._limit = max_message_bytes
         # Below this, a header is nothing but the length of a message: one comparison checks everything.
         self._plain_limit = min(max_message_bytes, _LENGTH_BITS)
-        self._partial = bytearray()
-        self._needed = 0
+        # Of an incomplete frame: the beginning of its header; or its type, its payload so far, and how much is missing.
+        self._head = b""
+        self._kind = 0
+        self._partial = BytesIO()
+        self._missing = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | Ping | Pong]:
         """The frames that `data` completes, in order: messages as `bytes`, the others as objects.
@@ -243,33 +253,34 @@ class FrameDecoder:
             FramingError: reserved bits or types, or too long a payload; raised after what came before it, and
                 before any of that payload has been buffered.
         """
-        if self._needed:
-            self._partial += data
-            if len(self._partial) < self._needed:
-                return
-            data = bytes(self._partial)
-            self._partial = bytearray()
-            self._needed = 0
         start, end = 0, len(data)
+        if self._missing:
+            start = min(self._missing, end)
+            self._missing -= self._partial.write(data[:start])
+            if self._missing:
+                return
+            # It hands out the very bytes that were written into: a long payload is never copied as a whole.
+            payload, self._partial = self._partial.getvalue(), BytesIO()
+            yield _item(self._kind, payload)
+        elif self._head:
+            data = self._head + data
+            self._head = b""
+            end = len(data)
         while start < end:
             body = start + _HEADER_BYTES
             if body > end:
-                self._needed = _HEADER_BYTES
+                self._head = data[start:]
                 break
             kind, length = 0, int.from_bytes(data[start:body], "big")
             if length > self._plain_limit:
                 kind, length = self._decode_header(length)
-            if body + length > end:
-                self._needed = _HEADER_BYTES + length
-                break
             start = body + length
+            if start > end:
+                self._kind = kind
+                self._missing = length - self._partial.write(data[body:])
+                break
             payload = data[body:start]
-            if kind == 0:
-                yield payload
-            else:
-                yield Ping(payload) if kind == FrameType.PING else Pong(payload)
-        if self._needed:
-            self._partial += data[start:]
+            yield payload if kind == 0 else _item(kind, payload)
 
     def _decode_header(self, word: int) -> tuple[int, int]:
         """Type and payload length of a frame whose header is more than a plain length."""
