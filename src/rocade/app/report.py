@@ -29,15 +29,18 @@ _short.maxdict = _short.maxlist = _short.maxtuple = _short.maxset = 20
 _short.maxlevel = _MAX_DEPTH
 
 
-def shown_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+def shown_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, skip: bool = False
+) -> str:
     """A call's arguments as Python writes them, short, and with *** for what has the name of a secret.
 
     Args:
         function: what was called; its parameters give names to positional arguments.
         args: positional arguments.
         kwargs: keyword arguments.
+        skip: whether its first parameter is for something else.
     """
-    names = _names(function, len(args))
+    names = _names(function, len(args) + 1)[1:] if skip else _names(function, len(args))
     shown = [_named(name, value) for name, value in zip(names, args, strict=True)]
     shown += [f"{name}={_named(name, value)}" for name, value in kwargs.items()]
     return f"({', '.join(shown)})"
