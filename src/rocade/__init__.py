@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rocade.app.application import Application as Application
+    from rocade.app.router import Router as Router
+    from rocade.app.router import Sighting as Sighting
     from rocade.client.authentication import Anonymous as Anonymous
     from rocade.client.connect import connect as connect
     from rocade.client.connector import Reconnect as Reconnect
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 # name -> module that has it
 _LAZY = {
     "Anonymous": "rocade.client.authentication",
+    "Application": "rocade.app.application",
     "ApplicationError": "rocade.errors",
     "CallDetails": "rocade.client.details",
     "CallOptions": "rocade.client.options",
@@ -41,7 +45,9 @@ _LAZY = {
     "PublishOptions": "rocade.client.options",
     "Reconnect": "rocade.client.connector",
     "RegisterOptions": "rocade.client.options",
+    "Router": "rocade.app.router",
     "Session": "rocade.client.session",
+    "Sighting": "rocade.app.router",
     "SubscribeOptions": "rocade.client.options",
     "connect": "rocade.client.connect",
     "error": "rocade.client.errors",

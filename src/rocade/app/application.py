@@ -236,6 +236,11 @@ class Application:
         return self._current_session("app.session")
 
     @property
+    def url(self) -> str | None:
+        """Where others join the router that was started here; None if there is none."""
+        return None if self._router is None else self._router.url
+
+    @property
     def is_running(self) -> bool:
         """Whether it has been started, and not stopped yet."""
         return self._run is not None
@@ -361,19 +366,25 @@ class Application:
             own.bind(host, port, insecure=insecure)
         # Whoever is alone on this machine may see what goes wrong.
         tells_callers = own is not None and not insecure
-        run = Run(self._procedures, self._subscriptions, self._signals, self._hooks, tells_callers=tells_callers)
-        self._run = run
+        run = Run(
+            self._procedures,
+            self._subscriptions,
+            self._signals,
+            self._hooks,
+            agent=self.name or None,
+            tells_callers=tells_callers,
+        )
+        self._run, self._router = run, own
         try:
             if own is not None:
                 await own.start()
                 logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
             await run.begin_all(own or where or "", realm, connection)
         except BaseException:
-            self._run = None
+            self._run = self._router = None
             if own is not None:
                 await own.stop()
             raise
-        self._router = own
         logger.info("%s: %s", self.name or "application", _counts(self._procedures, self._subscriptions))
 
     async def stop(self) -> None:
@@ -392,7 +403,9 @@ class Application:
                 await router.stop()
 
     @asynccontextmanager
-    async def running(self, url: str | None = None, realm: str = "realm1", **options: Any) -> AsyncIterator[Application]:
+    async def running(
+        self, url: str | None = None, realm: str = "realm1", **options: Any
+    ) -> AsyncIterator[Application]:
         """The application at work for as long as an `async with` block lasts.
 
         Args: as for `start`.

@@ -68,7 +68,7 @@ class ProcedureEndpoint:
         is_generator = self._handler.kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
         self.function = _disguised(self._stream if is_generator else self._call, self._handler, CallDetails)
 
-    async def _call(self, details: CallDetails, *args: Any, **kwargs: Any) -> Any:
+    async def _call(self, details: CallDetails, /, *args: Any, **kwargs: Any) -> Any:
         work = self._work
         work.begin()
         try:
@@ -84,7 +84,7 @@ class ProcedureEndpoint:
         finally:
             work.end()
 
-    async def _stream(self, details: CallDetails, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+    async def _stream(self, details: CallDetails, /, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         work = self._work
         work.begin()
         try:
@@ -152,7 +152,9 @@ class ProcedureEndpoint:
 
     def _too_long(self) -> CallTimeout:
         declared = self.declared
-        logger.warning("%s took longer than %g s, called as %r", place(declared.function), declared.timeout, declared.uri)
+        logger.warning(
+            "%s took longer than %g s, called as %r", place(declared.function), declared.timeout, declared.uri
+        )
         return CallTimeout(f"{declared.uri} took longer than {declared.timeout:g} s")
 
     def _reported(
@@ -218,7 +220,7 @@ class EventEndpoint:
         """Whether it has run as often as it may."""
         return self._limit is not None and self._limit.is_exhausted
 
-    async def _event(self, details: EventDetails, *args: Any, **kwargs: Any) -> None:
+    async def _event(self, details: EventDetails, /, *args: Any, **kwargs: Any) -> None:
         """An event has come; the next one comes when this returns."""
         if self._pace is not None:
             self._pace(details, *args, **kwargs)
@@ -228,7 +230,7 @@ class EventEndpoint:
             await self._slots.acquire()
             self._work.start(self._handle(details, args, kwargs)).add_done_callback(lambda _task: self._slots.release())
 
-    def _start(self, details: EventDetails, *args: Any, **kwargs: Any) -> None:
+    def _start(self, details: EventDetails, /, *args: Any, **kwargs: Any) -> None:
         self._work.start(self._in_turn(details, args, kwargs))
 
     async def _in_turn(self, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -245,7 +247,9 @@ class EventEndpoint:
                 await self._run(details, args, kwargs)
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
-                logger.warning("%s took longer than %g s, on %s", place(declared.function), declared.timeout, details.topic)
+                logger.warning(
+                    "%s took longer than %g s, on %s", place(declared.function), declared.timeout, details.topic
+                )
             else:
                 self._report(error, details, args, kwargs)
         finally:
@@ -264,9 +268,7 @@ class EventEndpoint:
         if self.unsubscribe is not None:
             self._work.start(self.unsubscribe())
 
-    def _report(
-        self, error: Exception, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def _report(self, error: Exception, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         function = self.declared.function
         logger.error(
             "%s failed: %s published %s%s, publication %d",

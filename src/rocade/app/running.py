@@ -43,11 +43,13 @@ class Run:
         signals: Listeners,
         hooks: Listeners,
         *,
+        agent: str | None,
         tells_callers: bool,
     ) -> None:
         """
         Args:
             procedures, subscriptions, signals, hooks: what it has declared.
+            agent: what the router is told about the program; None leaves that to the client.
             tells_callers: whether callers get to see exceptions.
         """
         self.loop = asyncio.get_running_loop()
@@ -58,6 +60,7 @@ class Run:
         self._subscriptions = [EventEndpoint(declared, self) for declared in subscriptions]
         self._signals = signals
         self._hooks = hooks
+        self._agent = agent
         self._tasks: set[asyncio.Task[Any]] = set()
         # What "onjoined" has started, and what the end of the session ends.
         self._while_joined: set[asyncio.Task[Any]] = set()
@@ -135,6 +138,7 @@ class Run:
             "on_disconnect": self._disconnected,
             **connection,
         }
+        options.setdefault("agent", self._agent)
         if isinstance(router, str):
             return await connect(router, realm, **options)
         return await connect_in_memory(router.entrance, realm, **options)
@@ -178,7 +182,7 @@ class Run:
         endpoint.unsubscribe = subscription.unsubscribe
 
     async def _take_no_more(self) -> None:
-        """Unregister and unsubscribe everything; what has arrived is still worked off."""
+        """Unregister and unsubscribe everything. Calls that have arrived are still answered."""
         if self.session is None or not self.session.is_open:
             return
         works = [endpoint.unregister() for endpoint in self._procedures if endpoint.unregister is not None]

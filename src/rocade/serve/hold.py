@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
-
 from rocade.router.permissions import Action, Decision
 from rocade.router.session import Session
 from rocade.wamp.messages import Match

@@ -55,7 +55,7 @@ def tapped(entrance: Callable[[Link], Receiver], observer: Observer) -> Callable
             name = _NAMES.get(message[0], "?") if isinstance(message, list) and message else "?"
             observer(Sighting(number, direction, name, message))
 
-        return _TappedReceiver(entrance(_TappedLink(link, observe)), observe)  # type: ignore[arg-type]
+        return _TappedReceiver(entrance(_TappedLink(link, observe)), observe)
 
     return connected
 

@@ -114,11 +114,7 @@ async def _changes(target: str, watch: Sequence[str]) -> AsyncIterator[Changes]:
         import watchfiles
     except ImportError:
         raise ConfigurationError("", "rocade dev needs watchfiles: pip install 'rocade[dev]'") from None
-    directory = directory_of(target)
-    extra = [Path(path).resolve() for path in watch]
-    for path in extra:
-        if not path.exists():
-            raise ConfigurationError("--watch", f"there is no file or directory {path}")
+    directory, extra = directory_of(target), _paths(watch)
     usual = watchfiles.DefaultFilter()
 
     def counts(change: watchfiles.Change, name: str) -> bool:
@@ -133,7 +129,7 @@ async def _changes(target: str, watch: Sequence[str]) -> AsyncIterator[Changes]:
             directory, *extra, watch_filter=counts, step=SETTLE_MILLISECONDS, stop_event=end, rust_timeout=500
         )
         async for found in watched:
-            changes.add([os.path.relpath(name) for _, name in found])
+            changes.add([_relative(name) for _, name in found])
 
     task = asyncio.create_task(look())
     try:
@@ -141,6 +137,21 @@ async def _changes(target: str, watch: Sequence[str]) -> AsyncIterator[Changes]:
     finally:
         end.set()
         await task
+
+
+def _paths(names: Sequence[str]) -> list[Path]:
+    paths = [Path(name).resolve() for name in names]
+    for path in paths:
+        if not path.exists():
+            raise ConfigurationError("--watch", f"there is no file or directory {path}")
+    return paths
+
+
+def _relative(name: str) -> str:
+    try:
+        return os.path.relpath(name)
+    except ValueError:  # on another drive
+        return name
 
 
 class Supervisor:
