@@ -379,6 +379,8 @@ class Application:
             if own is not None:
                 await own.start()
                 logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
+            elif isinstance(where, str):
+                logger.info("joining %s, realm %s", where, realm)
             await run.begin_all(own or where or "", realm, connection)
         except BaseException:
             self._run = self._router = None

@@ -58,8 +58,8 @@ def _check_loop() -> None:
 
 
 async def _serve(application: Application, start: Callable[[], Awaitable[None]]) -> int:
-    stopping = asyncio.Event()
-    on_stop_signals(stopping.set)
+    stopping, hurrying = asyncio.Event(), asyncio.Event()
+    on_stop_signals(lambda: (hurrying if stopping.is_set() else stopping).set())
     stop = asyncio.ensure_future(stopping.wait())
     starting = asyncio.ensure_future(start())
     try:
@@ -71,7 +71,9 @@ async def _serve(application: Application, start: Callable[[], Awaitable[None]])
         if not await _has_started(starting):
             return 1
         logger.info("ready; Ctrl-C stops it")
-        return await _work(application, stop)
+        code = await _work(application, stop)
+        await _stop(application, hurrying)
+        return code
     finally:
         stop.cancel()
 
@@ -101,9 +103,21 @@ async def _work(application: Application, stop: asyncio.Future[Any]) -> int:
         code = 1
         logger.error("the session is over: %s", closed.exception() or "it was closed")
     closed.cancel()
-    await application.stop()
-    logger.info("stopped")
     return code
+
+
+async def _stop(application: Application, hurrying: asyncio.Event) -> None:
+    """Stop; at once if another signal comes."""
+    stopped, hurry = asyncio.ensure_future(application.stop()), asyncio.ensure_future(hurrying.wait())
+    await asyncio.wait({stopped, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not stopped.done():
+        logger.info("stopping at once")
+        stopped.cancel()
+        await asyncio.wait({stopped})
+        return
+    stopped.result()
+    logger.info("stopped")
 
 
 def _leave_threads(code: int) -> None:

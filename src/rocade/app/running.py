@@ -124,7 +124,9 @@ class Run:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._idle.wait()
         except TimeoutError:
-            logger.warning("%d handlers still run after %g s and are canceled", self._handlers, STOP_SECONDS)
+            text = "1 handler still runs" if self._handlers == 1 else f"{self._handlers} handlers still run"
+            is_or_are = "is" if self._handlers == 1 else "are"
+            logger.warning("%s after %g s and %s canceled", text, STOP_SECONDS, is_or_are)
         await self._leave()
         for function in self._hooks.of("app.stopped"):
             await self._told("app.stopped", function)
