@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rocade.app.application import Application as Application
+    from rocade.app.router import Router as Router
+    from rocade.app.router import Sighting as Sighting
     from rocade.client.authentication import Anonymous as Anonymous
     from rocade.client.authentication import ClientCertificate as ClientCertificate
     from rocade.client.authentication import Cookie as Cookie
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
 # name -> module that has it
 _LAZY = {
     "Anonymous": "rocade.client.authentication",
+    "Application": "rocade.app.application",
     "ApplicationError": "rocade.errors",
     "CallCanceled": "rocade.errors",
     "CallDetails": "rocade.client.details",
@@ -82,9 +86,11 @@ _LAZY = {
     "RegisterOptions": "rocade.client.options",
     "Registration": "rocade.client.callee",
     "RocadeError": "rocade.errors",
+    "Router": "rocade.app.router",
     "Scram": "rocade.client.authentication",
     "Session": "rocade.client.session",
     "SessionClosed": "rocade.errors",
+    "Sighting": "rocade.app.router",
     "SubscribeOptions": "rocade.client.options",
     "Subscription": "rocade.client.subscriber",
     "Ticket": "rocade.client.authentication",

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.serve.scene import Client, pass_time, settle
+from tests.serve.scene import Client, pass_time
 
 from rocade.router.permissions import Action, Decision, Permission, Role
 from rocade.router.session import Session
@@ -80,29 +80,13 @@ async def test_bytes_are_counted_too_and_a_large_message_is_paid_for_afterwards(
     assert published(client) == 1
 
 
-async def test_it_is_counted_what_comes_when_somebody_else_lets_the_reader_go_on() -> None:
-    client = Client(gateway(message_rate=1, message_burst=10))
-    client.join()
-    publish(client, 20)
-    assert published(client) == 11
-
-    for _ in range(3):
-        client.link.resume_reading()
-        await settle()
-    assert published(client) == 3
-    await pass_time(2)
-    assert published(client) == 0
-    await pass_time(2.5)
-    assert published(client) == 1
-
-
 class Slow:
     """An authorizer that has not decided yet."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Any:
+    def authorize(self, session: Session, action: Action, uri: str, match: Match, options: Any) -> Any:
         return self._decide() if action is Action.PUBLISH else Decision(True)
 
     async def _decide(self) -> Decision:

@@ -216,7 +216,7 @@ class Channel:
     # --- messages in ------------------------------------------------------------------------------
 
     def count(self) -> None:
-        """A message of the session has arrived."""
+        """A message of the session has arrived, which is not RECEIVED."""
         self.received += 1
         if not self._counts:
             return
@@ -268,7 +268,6 @@ class Channel:
             waiting[0].set_exception(self.exception(message))
 
     def _confirmed(self, message: Received) -> None:
-        self.received -= 1  # it is not counted itself
         if not self.outbox.confirm(message.count):
             raise ProtocolViolation(f"the router confirms {message.count} messages, which cannot be")
 

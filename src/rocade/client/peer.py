@@ -20,6 +20,7 @@ from rocade.wamp.messages import (
     Goodbye,
     Hello,
     Message,
+    Received,
     Welcome,
 )
 
@@ -91,7 +92,8 @@ class Peer:
             else:
                 channel = self._channel
                 channel.size = len(data)
-                channel.count()
+                if type(message) is not Received:
+                    channel.count()
                 handle(message)
         except ProtocolViolation as violation:
             self._violated(violation)

@@ -14,6 +14,7 @@ from rocade.node.logs import LogLevel, configure_logging
 from rocade.node.safety import problems
 from rocade.node.settings import Configuration
 from rocade.node.worker import Worker
+from rocade.serve.loop import loop_factory, on_stop_signals
 
 __all__ = ["run"]
 
@@ -48,14 +49,14 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
     if insecure:
         for problem in problems(configuration):
             logger.warning("insecure: %s", problem)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(worker))
     return 0
 
 
 async def _serve(worker: Worker) -> None:
     stopping = asyncio.Event()
-    _on_signals(stopping.set)
+    on_stop_signals(stopping.set)
     _on_hangup(lambda: None if stopping.is_set() else worker.reload_certificates(), stopping.set)
     await worker.start()
     _log_start(worker)
@@ -92,15 +93,6 @@ def _log_start(worker: Worker) -> None:
     logger.info("ready; Ctrl-C stops it")
 
 
-def _on_signals(stop: Callable[[], object]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-
-
 def _on_hangup(reload: Callable[[], object], stop: Callable[[], object]) -> None:
     """Call `reload` on SIGHUP, unless it says what it said first: that the terminal is gone."""
     if sys.platform == "win32":
@@ -123,17 +115,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where it is installed, unless ROCADE_LOOP=asyncio."""
-    if os.environ.get("ROCADE_LOOP") == "asyncio":
-        return None
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _raise_file_limit() -> None:

@@ -161,7 +161,7 @@ class Meter:
         if self._timer is None:
             connection.limit_reached(limit, "it is read more slowly")
         else:
-            # Somebody else has had the link read on, and so this message came: it costs a longer wait.
+            # It was on its way when reading was paused, behind a long message: it costs a longer wait.
             self._timer.cancel()
         connection.pause_reading(RATE)
         self._timer = asyncio.get_running_loop().call_later(max(seconds, MIN_PAUSE), self._read_on)

@@ -1,0 +1,1 @@
+"""`Application`: what a Python developer writes against."""

@@ -1,0 +1,452 @@
+"""`Application`: functions become procedures and event handlers by decorators, and `run` makes it all live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from rocade.app.declarations import InvokePolicy, MatchPolicy, Procedure, Subscription, derived_uri, place
+from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
+from rocade.wamp.uris import is_reserved, is_uri, shown
+
+if TYPE_CHECKING:
+    from rocade.app.blocking import Blocking
+    from rocade.app.running import Run
+    from rocade.client.options import CallOptions, PublishOptions
+    from rocade.client.session import Session
+    from rocade.serve.embedded import EmbeddedRouter
+    from rocade.serve.logs import LogLevel
+
+__all__ = ["Application"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+logger = logging.getLogger("rocade.app")
+
+
+class Application:
+    """Procedures and event handlers under one name, and the session that offers them.
+
+    Decorated functions stay what they are, and can be called as before::
+
+        app = Application("demo")
+
+        @app.register()
+        def ip() -> str:  # the procedure demo.ip
+            return "192.0.2.1"
+
+        if __name__ == "__main__":
+            app.run()
+
+    Attributes:
+        name: what the names of its procedures begin with.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        """
+        Args:
+            name: one or more components of a URI, such as "demo"; "" to derive names from functions alone.
+        Raises:
+            ValueError: no URI can begin with the name.
+        """
+        if name and (not is_uri(name) or is_reserved(name)):
+            raise ValueError(f"{shown(name)} cannot be the name of an application: no URI can begin with it")
+        self.name = name
+        self._procedures: list[Procedure] = []
+        self._subscriptions: list[Subscription] = []
+        self._signals = Listeners()
+        self._hooks = Listeners()
+        self._run: Run | None = None
+        # The one that was started here.
+        self._router: EmbeddedRouter | None = None
+
+    def __repr__(self) -> str:
+        return f"<Application {self.name!r}>"
+
+    # --- declarations -----------------------------------------------------------------------------
+
+    @overload
+    def register(self, function: F, /) -> F: ...
+
+    @overload
+    def register(
+        self,
+        procedure: str | None = None,
+        /,
+        *,
+        match: MatchPolicy = "exact",
+        invoke: InvokePolicy = "single",
+        disclose_caller: bool = True,
+        concurrency: int | None = None,
+        limit_calls: int | None = None,
+        timeout: float | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def register(self, procedure: Any = None, /, **options: Any) -> Any:
+        """Decorator: let others call a function.
+
+        `@app.register`, `@app.register()`, `@app.register("demo.uuid", invoke="roundrobin")`.
+
+        Args:
+            procedure: the whole URI; derived from the application and the function by default.
+            match: whether the URI is one procedure ("exact"), the beginning of some ("prefix"), or has components
+                that stand for anything ("wildcard", as in "demo..get").
+            invoke: how several callees share the procedure: not at all ("single"), or in turn ("roundrobin") …
+            disclose_caller: ask the router who calls.
+            concurrency: how many calls of it this application works on at once; the router keeps back the others.
+            limit_calls: unregister after so many calls. The count is exact; a call too many is answered as if there
+                were no such procedure.
+            timeout: seconds that a call may take; then it is canceled, and answered with wamp.error.timeout. A plain
+                function cannot be stopped: its thread goes on, for nobody.
+        Raises:
+            ValueError: the URI or an option cannot be used.
+            RuntimeError: the application runs already.
+        """
+        if callable(procedure):
+            return self.register()(procedure)
+
+        def decorate(function: F) -> F:
+            self._check_setup("@app.register", "write await app.session.register(function, uri)")
+            uri = derived_uri(self.name, function) if procedure is None else procedure
+            declared = Procedure(function=function, uri=uri, **options)
+            for other in self._procedures:
+                if (other.uri, other.match) == (declared.uri, declared.match):
+                    raise ValueError(f"{shown(uri)} is registered already, as {place(other.function)}")
+            self._procedures.append(declared)
+            return function
+
+        return decorate
+
+    @overload
+    def subscribe(self, function: F, /) -> F: ...
+
+    @overload
+    def subscribe(
+        self,
+        topic: str | None = None,
+        /,
+        *,
+        match: MatchPolicy = "exact",
+        get_retained: bool = False,
+        concurrency: int | None = None,
+        limit_calls: int | None = None,
+        timeout: float | None = None,
+        debounce: float | None = None,
+        throttle: float | None = None,
+    ) -> Callable[[F], F]: ...
+
+    def subscribe(self, topic: Any = None, /, **options: Any) -> Any:
+        """Decorator: call a function with events.
+
+        `@app.subscribe("demo.ping")`, `@app.subscribe("demo.", match="prefix", limit_calls=3)`.
+
+        Args:
+            topic: the whole URI; derived from the application and the function by default.
+            match: whether the URI is one topic ("exact"), the beginning of some ("prefix"), or has components that
+                stand for anything ("wildcard", as in "demo..moved").
+            get_retained: begin with the event that was kept for newcomers, if there is one.
+            concurrency: how many runs of the function go on at once; further events wait.
+            limit_calls: unsubscribe after so many runs. The count is exact.
+            timeout: seconds that a run may take; then it is canceled, which the log tells.
+            debounce: run once no event has come for so many seconds, with the last one.
+            throttle: run at most once in so many seconds, with the latest event; the first runs at once.
+        Raises:
+            ValueError: the URI or an option cannot be used.
+            RuntimeError: the application runs already.
+        """
+        if callable(topic):
+            return self.subscribe()(topic)
+
+        def decorate(function: F) -> F:
+            self._check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
+            uri = derived_uri(self.name, function) if topic is None else topic
+            self._subscriptions.append(Subscription(function=function, uri=uri, **options))
+            return function
+
+        return decorate
+
+    def signal(self, name: SignalName, /) -> Callable[[F], F]:
+        """Decorator: call a function when something happens to the session, each time that it happens.
+
+        - "onconnect": there is a connection to the router.
+        - "onjoined": the session is there, and everything is registered and subscribed. A coroutine function may go
+          on for as long as the session does, and is canceled when that ends; a plain one is waited for.
+        - "onleave": the session has ended.
+        - "ondisconnect": the connection is gone.
+
+        The function gets the session, and at the last two the reason, if it has parameters for them.
+
+        Args:
+            name: the signal.
+        Raises:
+            ValueError: there is no such signal.
+            RuntimeError: the application runs already.
+        """
+        check_signal(name)
+
+        def decorate(function: F) -> F:
+            self._check_setup("@app.signal")
+            self._signals.add(name, function)
+            return function
+
+        return decorate
+
+    def on(self, name: str, /) -> Callable[[F], F]:
+        """Decorator: call a function when something happens to the application, or when `emit` says so.
+
+        Rocade emits, each once in a run and in this order, and waits for the functions one after the other:
+
+        - "app.starting": before there is any connection. If a function fails, the application does not start.
+        - "app.ready": after the first "onjoined"; the application is at work. The same holds.
+        - "app.stopping": the session is still there.
+        - "app.stopped": it is not there any more.
+
+        Args:
+            name: one of these, or a name of your own.
+        Raises:
+            ValueError: it begins with "app." and is none of these.
+            RuntimeError: the application runs already.
+        """
+        check_hook(name)
+
+        def decorate(function: F) -> F:
+            self._check_setup("@app.on")
+            self._hooks.add(name, function)
+            return function
+
+        return decorate
+
+    def _check_setup(self, what: str, instead: str = "") -> None:
+        if self._run is not None:
+            text = f"{self!r} runs already: {what} belongs above app.run(), where the module is loaded"
+            raise RuntimeError(f"{text}; in a running application, {instead}" if instead else text)
+
+    # --- at work ----------------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session, from "onconnect" on.
+
+        Raises:
+            RuntimeError: there is none yet, or any more.
+        """
+        return self._current_session("app.session")
+
+    @property
+    def url(self) -> str | None:
+        """Where others join the router that was started here; None if there is none."""
+        return None if self._router is None else self._router.url
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and not stopped yet."""
+        return self._run is not None
+
+    def call(
+        self,
+        procedure: str,
+        /,
+        *args: Any,
+        timeout: float | None = None,
+        options: CallOptions | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, Any]:
+        """Call a procedure, see `Session.call`. In plain functions there is `app.blocking.call`.
+
+        Raises:
+            RuntimeError: the application does not run, or not on the event loop of here.
+        """
+        session = self._session_here("call")
+        return session.call(procedure, *args, timeout=timeout, options=options, **kwargs)
+
+    def publish(
+        self, topic: str, /, *args: Any, options: PublishOptions | None = None, **kwargs: Any
+    ) -> Coroutine[Any, Any, int | None]:
+        """Publish an event, see `Session.publish`. In plain functions there is `app.blocking.publish`.
+
+        Raises:
+            RuntimeError: the application does not run, or not on the event loop of here.
+        """
+        return self._session_here("publish").publish(topic, *args, options=options, **kwargs)
+
+    @property
+    def blocking(self) -> Blocking:
+        """The same for plain functions, which run in threads: `app.blocking.call`, `app.blocking.publish`."""
+        from rocade.app.blocking import Blocking
+
+        return Blocking(self)
+
+    async def emit(self, name: str, /, *args: Any) -> None:
+        """Call the functions that wait for something by `@app.on`, one after the other, and wait for each.
+
+        Args:
+            name: what they wait for.
+            *args: what they are called with, or as many of these as they take.
+        Raises:
+            RuntimeError: the application does not run.
+            Exception: what a function raises; those behind it are not called.
+        """
+        if self._run is None:
+            raise RuntimeError(f"{self!r} does not run: emit({name!r}) has nobody to reach")
+        await self._run.emit(name, *args)
+
+    def _current_session(self, what: str) -> Session:
+        session = None if self._run is None else self._run.session
+        if session is None:
+            raise RuntimeError(f"{self!r} has no session: {what} is for handlers and hooks, while the application runs")
+        return session
+
+    def loop_for(self, what: str) -> asyncio.AbstractEventLoop:
+        """The event loop that the application runs on.
+
+        Args:
+            what: who asks, for the error.
+        Raises:
+            RuntimeError: it does not run.
+        """
+        self._current_session(what)
+        assert self._run is not None
+        return self._run.loop
+
+    def _session_here(self, what: str) -> Session:
+        """The session, for code on its event loop."""
+        session = self._current_session(f"app.{what}")
+        assert self._run is not None
+        try:
+            is_here = asyncio.get_running_loop() is self._run.loop
+        except RuntimeError:
+            is_here = False
+        if not is_here:
+            raise RuntimeError(
+                f"app.{what} is awaited, on the application's event loop; in a plain function, which runs in a "
+                f"thread, write app.blocking.{what}(…)"
+            )
+        return session
+
+    # --- start and stop ---------------------------------------------------------------------------
+
+    async def start(
+        self,
+        url: str | None = None,
+        realm: str = "realm1",
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        insecure: bool = False,
+        router: EmbeddedRouter | None = None,
+        **connection: Any,
+    ) -> None:
+        """Join a router and take up work, on the running event loop. Returns when the application is ready.
+
+        Args:
+            url: the router's, such as "ws://127.0.0.1:8080/ws". Without it, a router is started in this process.
+            realm: the realm's name.
+            host: where that router listens.
+            port: on which port, 0 for a free one; 8080 by default, or the next one that is free.
+            insecure: let that router listen where other machines reach it, although everybody may do everything.
+            router: one of this process, to join in place of a URL.
+            **connection: further arguments of `rocade.connect`, such as credentials.
+        Raises:
+            RuntimeError: it runs already.
+            ConfigurationError: the router cannot listen there.
+            RocadeError: the router cannot be reached, or refuses something.
+            Exception: what a function that waits for "app.starting" or "app.ready" raises.
+        """
+        from rocade.app.running import Run
+        from rocade.serve.embedded import EmbeddedRouter
+
+        if self._run is not None:
+            raise RuntimeError(f"{self!r} runs already")
+        where = url if router is None else router
+        own = EmbeddedRouter(realm) if where is None else None
+        if own is not None:
+            own.bind(host, port, insecure=insecure)
+        # Whoever is alone on this machine may see what goes wrong.
+        tells_callers = own is not None and not insecure
+        run = Run(
+            self._procedures,
+            self._subscriptions,
+            self._signals,
+            self._hooks,
+            agent=self.name or None,
+            tells_callers=tells_callers,
+        )
+        self._run, self._router = run, own
+        try:
+            if own is not None:
+                await own.start()
+                logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
+            elif isinstance(where, str):
+                logger.info("joining %s, realm %s", where, realm)
+            await run.begin_all(own or where or "", realm, connection)
+        except BaseException:
+            self._run = self._router = None
+            if own is not None:
+                await own.stop()
+            raise
+        logger.info("%s: %s", self.name or "application", _counts(self._procedures, self._subscriptions))
+
+    async def stop(self) -> None:
+        """Stop: take no new work, let handlers that run come to their end, leave, and end the router started here.
+
+        Does nothing when it does not run.
+        """
+        run, router = self._run, self._router
+        if run is None:
+            return
+        try:
+            await run.end_all()
+        finally:
+            self._run = self._router = None
+            if router is not None:
+                await router.stop()
+
+    @asynccontextmanager
+    async def running(
+        self, url: str | None = None, realm: str = "realm1", **options: Any
+    ) -> AsyncIterator[Application]:
+        """The application at work for as long as an `async with` block lasts.
+
+        Args: as for `start`.
+        """
+        await self.start(url, realm, **options)
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    def run(
+        self,
+        url: str | None = None,
+        realm: str = "realm1",
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        insecure: bool = False,
+        log_level: LogLevel = "info",
+        **connection: Any,
+    ) -> None:
+        """Start, work until SIGINT or SIGTERM, and stop. Nothing that follows in the program happens before.
+
+        The program's exit code is 0 after an orderly end, and 1 when the application could not start, or lost its
+        router for good; the log says why.
+
+        Args:
+            url, realm, host, port, insecure, **connection: as for `start`.
+            log_level: how much is logged, unless the program has configured logging itself.
+        Raises:
+            RuntimeError: an event loop runs already; `start` and `running` are for that.
+            SystemExit: with code 1.
+        """
+        from rocade.app.process import run
+
+        options = {"host": host, "port": port, "insecure": insecure, **connection}
+        run(self, lambda: self.start(url, realm, **options), log_level)
+
+
+def _counts(procedures: Sequence[Procedure], subscriptions: Sequence[Subscription]) -> str:
+    counted = [(len(procedures), "procedure"), (len(subscriptions), "subscription")]
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counted)

@@ -1,0 +1,81 @@
+"""The parent's side of a child process, see `child`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from typing import Any
+
+import msgspec
+
+__all__ = ["Child"]
+
+STOP_SECONDS = 6.0
+"""How long an application has to stop before its process is killed."""
+
+
+class Child:
+    """A process that an application runs in, or will."""
+
+    def __init__(self, process: asyncio.subprocess.Process, lines: asyncio.StreamReader, control: Any) -> None:
+        """Made by `start`."""
+        self._process = process
+        self._lines = lines
+        self._control: asyncio.StreamWriter = control
+        self._end = asyncio.ensure_future(process.wait())
+
+    @classmethod
+    async def start(cls) -> Child:
+        """Start a process, which imports what it will need and waits."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rocade.app.dev.child", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+            )
+        lines, control = await asyncio.open_connection(sock=ours)
+        return cls(process, lines, control)
+
+    async def load(self, order: dict[str, Any]) -> bool:
+        """Have it import the application; whether that has gone well. The child itself says what has not."""
+        self._tell(order)
+        return await self._event() == "loaded"
+
+    async def begin(self) -> bool:
+        """Let the application start; whether it is ready."""
+        self._tell({})
+        return await self._event() == "ready"
+
+    async def end(self) -> int:
+        """Wait until the process has ended; returns its exit code."""
+        return await asyncio.shield(self._end)
+
+    async def stop(self) -> None:
+        """Have the application stop, and the process end."""
+        self._tell({})
+        self._control.close()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.end()
+        except TimeoutError:
+            self._process.kill()
+            await self.end()
+
+    async def kill(self) -> None:
+        """End the process at once."""
+        if not self._end.done():
+            self._process.kill()
+        await self.end()
+        self._control.close()
+
+    def _tell(self, order: dict[str, Any]) -> None:
+        if not self._control.is_closing():
+            self._control.write(msgspec.json.encode(order) + b"\n")
+
+    async def _event(self) -> str:
+        """What it says next; "" if it has ended instead."""
+        try:
+            line = await self._lines.readline()
+        except ConnectionError:
+            line = b""
+        return str(msgspec.json.decode(line)["event"]) if line else ""

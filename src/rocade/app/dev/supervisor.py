@@ -1,0 +1,258 @@
+"""The parent process of `rocade dev`: the router, the watch over the files, and one application after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from rocade.app.dev.process import Child
+from rocade.app.target import directory_of
+from rocade.errors import ConfigurationError
+from rocade.serve.embedded import EmbeddedRouter
+from rocade.serve.hold import Hold
+from rocade.serve.logs import LogLevel, configure_logging
+from rocade.serve.loop import loop_factory, on_stop_signals
+
+__all__ = ["run"]
+
+SETTLE_MILLISECONDS = 50
+"""How long no further file may change before the application is restarted: editors write in several steps."""
+
+logger = logging.getLogger("rocade.dev")
+
+
+def run(
+    target: str,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    realm: str = "realm1",
+    watch: Sequence[str] = (),
+    insecure: bool = False,
+    log_level: LogLevel = "info",
+) -> int:
+    """Run an application and its router until SIGINT or SIGTERM; restart the application when its files change.
+
+    Args:
+        target: a file or module, see `rocade.app.target`.
+        host, port, realm, insecure: of the router, see `EmbeddedRouter`.
+        watch: further files and directories whose changes count.
+        log_level: how much is logged.
+    Returns:
+        Exit code: 0 after an orderly end.
+    Raises:
+        ConfigurationError: the address cannot be had, there is nothing to watch, or watchfiles is not installed.
+    """
+    configure_logging(log_level)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(target, host, port, realm, watch, insecure, log_level))
+
+
+async def _serve(
+    target: str,
+    host: str,
+    port: int | None,
+    realm: str,
+    watch: Sequence[str],
+    insecure: bool,
+    log_level: LogLevel,
+) -> int:
+    stopping = asyncio.Event()
+    on_stop_signals(stopping.set)
+    with tempfile.TemporaryDirectory(prefix="rocade-dev-") as directory:
+        path = os.path.join(directory, "router.sock")
+        hold = Hold(f"unix:{path}")
+        router = EmbeddedRouter(realm, authorizer=hold)
+        router.bind(host, port, insecure=insecure)
+        router.bind_unix(path)
+        await router.start()
+        logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
+        order = {"target": target, "url": f"unix:{path}", "realm": realm, "log_level": log_level}
+        try:
+            async with _changes(target, watch) as changes:
+                await Supervisor(order, hold, changes).run(stopping)
+        finally:
+            await router.stop()
+    logger.info("stopped")
+    return 0
+
+
+class Changes:
+    """Files that have changed since somebody asked last."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._news = asyncio.Event()
+
+    def add(self, names: Collection[str]) -> None:
+        """Some have changed."""
+        self._names.update(names)
+        self._news.set()
+
+    async def wait(self) -> None:
+        """Wait until some have."""
+        await self._news.wait()
+
+    def take(self) -> list[str]:
+        """Which have changed; from now on, only what changes later counts."""
+        names, self._names = self._names, set()
+        self._news.clear()
+        return sorted(names)
+
+
+@asynccontextmanager
+async def _changes(target: str, watch: Sequence[str]) -> AsyncIterator[Changes]:
+    try:
+        import watchfiles
+    except ImportError:
+        raise ConfigurationError("", "rocade dev needs watchfiles: pip install 'rocade[dev]'") from None
+    directory, extra = directory_of(target), _paths(watch)
+    usual = watchfiles.DefaultFilter()
+
+    def counts(change: watchfiles.Change, name: str) -> bool:
+        if not usual(change, name):
+            return False
+        return name.endswith(".py") or any(Path(name).is_relative_to(path) for path in extra)
+
+    changes, end = Changes(), asyncio.Event()
+
+    async def look() -> None:
+        watched = watchfiles.awatch(
+            directory, *extra, watch_filter=counts, step=SETTLE_MILLISECONDS, stop_event=end, rust_timeout=500
+        )
+        async for found in watched:
+            changes.add([_relative(name) for _, name in found])
+
+    task = asyncio.create_task(look())
+    try:
+        yield changes
+    finally:
+        end.set()
+        await task
+
+
+def _paths(names: Sequence[str]) -> list[Path]:
+    paths = [Path(name).resolve() for name in names]
+    for path in paths:
+        if not path.exists():
+            raise ConfigurationError("--watch", f"there is no file or directory {path}")
+    return paths
+
+
+def _relative(name: str) -> str:
+    try:
+        return os.path.relpath(name)
+    except ValueError:  # on another drive
+        return name
+
+
+class Supervisor:
+    """Keeps one application running, and one process ready for the next."""
+
+    def __init__(self, order: dict[str, Any], hold: Hold, changes: Changes) -> None:
+        """
+        Args:
+            order: what a child is told to load.
+            hold: of the router.
+            changes: of the files.
+        """
+        self._order = order
+        self._hold = hold
+        self._changes = changes
+        self._current: Child | None = None
+        self._spare: Child | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Run the application, and again at each change, until told to stop."""
+        stop = asyncio.ensure_future(stopping.wait())
+        try:
+            await _first(stop, self._restart())
+            while not stopping.is_set():
+                await _first(stop, self._changes.wait(), self._watch_over())
+                if not stopping.is_set() and (names := self._changes.take()):
+                    logger.info("changed: %s", ", ".join(names))
+                    await _first(stop, self._restart())
+        finally:
+            stop.cancel()
+            self._hold.end()
+            await self._end()
+
+    async def _watch_over(self) -> None:
+        """Wait for the application to end by itself, say so, and then for ever: a change will start it again."""
+        if self._current is not None:
+            code = await self._current.end()
+            self._current = None
+            logger.error("the application has ended with code %d; a change of its files starts it again", code)
+        await asyncio.get_running_loop().create_future()
+
+    async def _restart(self) -> None:
+        """Replace the application by its files' new content, if that can be loaded."""
+        begin = time.monotonic()
+        self._hold.begin()
+        try:
+            fresh = await self._load()
+            if fresh is None:
+                if self._current is not None:
+                    logger.error("the application that ran before goes on")
+                return
+            before, self._current = self._current, None
+            if before is not None:
+                await before.stop()
+            if await fresh.begin():
+                self._current = fresh
+                logger.info("application ready after %.2f s; Ctrl-C stops it", time.monotonic() - begin)
+            else:
+                logger.error("the application could not start, with code %d", await fresh.end())
+        finally:
+            self._hold.end()
+            if self._spare is None:
+                self._spare = await Child.start()
+
+    async def _load(self) -> Child | None:
+        """A process with the application loaded; None if it cannot be. A further change begins anew."""
+        while True:
+            child, self._spare = self._spare or await Child.start(), None
+            loading = asyncio.ensure_future(child.load(self._order))
+            changed = asyncio.ensure_future(self._changes.wait())
+            try:
+                await asyncio.wait({loading, changed}, return_when=asyncio.FIRST_COMPLETED)
+                if loading.done():
+                    if loading.result():
+                        return child
+                    await child.end()
+                    return None
+                self._changes.take()
+                await child.kill()
+            finally:
+                changed.cancel()
+                loading.cancel()
+
+    async def _end(self) -> None:
+        current, spare = self._current, self._spare
+        self._current = self._spare = None
+        if spare is not None:
+            await spare.kill()
+        if current is not None:
+            await current.stop()
+
+
+async def _first(*works: Any) -> None:
+    """Wait until the first of some is done; the others are canceled, except futures of the caller's."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    ours = [task for task, work in zip(tasks, works, strict=True) if task is not work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in ours:
+            task.cancel()
+        await asyncio.gather(*ours, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,81 @@
+"""The log of a process of ours: one line per record, in plain words, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from typing import Literal, TextIO, get_args
+
+__all__ = ["LEVELS", "LineFormatter", "LogLevel", "configure_logging"]
+
+LogLevel = Literal["error", "warning", "info", "debug"]
+"""How much is logged, the least first."""
+
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+
+_COLOURS = {"ERROR": "31", "CRITICAL": "31", "WARNING": "33", "DEBUG": "2"}  # level -> terminal colour code
+
+
+class LineFormatter(logging.Formatter):
+    """Formats a record as "2026-01-31 12:00:00.123 INFO    [4711] message".
+
+    What a peer wrote may be part of a message, so line breaks and control characters in it are escaped: nobody
+    can forge a record, or send commands to the terminal that shows it. A traceback follows in lines of its own.
+    """
+
+    def __init__(self, *, colours: bool = False) -> None:
+        """
+        Args:
+            colours: colour the level, for terminals.
+        """
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line (or, with a traceback, the lines) for one record."""
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname:<7}"
+        if self._colours and record.levelname in _COLOURS:
+            level = f"\x1b[{_COLOURS[record.levelname]}m{level}\x1b[0m"
+        message = _one_line(record.getMessage())
+        line = f"{moment}.{int(record.msecs):03d} {level} [{record.process}] {message}"
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+            line += "".join(f"\n    {_one_line(part)}" for part in trace.splitlines())
+        return line
+
+
+def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) -> None:
+    """Send the records of all libraries to one stream, in one format, replacing earlier settings.
+
+    Args:
+        level: the least important level that is logged.
+        stream: where to; standard error by default.
+    """
+    target = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(target)
+    # https://no-color.org: any value but the empty one turns colours off
+    handler.setFormatter(LineFormatter(colours=target.isatty() and not os.environ.get("NO_COLOR")))
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    if level != "debug":
+        # uvicorn tells of every socket that it opens and closes; the node says what matters itself
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    else:
+        logging.getLogger("uvicorn").setLevel(logging.NOTSET)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
