@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from typing import Any
 
 import pytest
 from tests.conformance.router import RealmUnderTest, Router
@@ -37,7 +38,9 @@ MANY = 120
 class Hesitant:
     """An authorizer that allows everything, what is below "slow." after some turns of the event loop only."""
 
-    def authorize(self, session: Session, action: Action, uri: str, match: Match) -> Decision | Awaitable[Decision]:
+    def authorize(
+        self, session: Session, action: Action, uri: str, match: Match, options: Any = None
+    ) -> Decision | Awaitable[Decision]:
         """See `rocade.serve.authorization.Authorizer`."""
         return self._later() if uri.startswith("slow.") else Decision(True)
 

@@ -229,7 +229,7 @@ class RoleAuthorizers:
     ) -> Decision | Awaitable[Decision]:
         """See `Authorizer`."""
         decision = session.role.decide(action, uri, match)
-        if decision.rule is not None:
+        if decision.rule is not None or decision.allowed:
             return decision
         authorizer = self._authorizers.get((session.realm, session.role.name))
         if authorizer is None:
