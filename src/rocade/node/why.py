@@ -13,7 +13,7 @@ from rocade.node.places import line
 from rocade.node.policy import place, role
 from rocade.node.settings import Configuration
 from rocade.router.patterns import is_matched
-from rocade.router.permissions import Action, explanation
+from rocade.router.permissions import Action, Role, explanation
 from rocade.router.templates import placeholders
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri
@@ -95,7 +95,7 @@ def why(
     if is_reserved(uri) and action in (Action.REGISTER, Action.PUBLISH):
         verdict.decision, verdict.reason = "denied", "what begins with 'wamp.' is reserved by the protocol"
         return verdict
-    verdict.hint = _hint([name for rule in built.rules for name in placeholders(rule.uri)], authid, session)
+    verdict.hint = _hint(built, uri, authid, session)
     keys: list[str | int] = ["workers", 0, "realms", at, "roles", position]
     if decision.rule is not None:
         verdict.rule = decision.rule.template or decision.rule.uri
@@ -159,9 +159,12 @@ def _check_question(realm: realms.Realm, action: Action, uri: str, match: Match)
         raise ConfigurationError("--uri", f"{uri!r} is no {kind}{rules}")
 
 
-def _hint(needed: list[str], authid: str | None, session: int | None) -> str | None:
+def _hint(built: Role, uri: str, authid: str | None, session: int | None) -> str | None:
+    """What to say of templates that might have mattered."""
     given = {"{authid}": authid, "{session}": session}
-    missing = [name for name in ("{authid}", "{session}") if name in needed and given[name] is None]
+    beginnings = [(rule.uri.partition("{")[0], placeholders(rule.uri)) for rule in built.rules]
+    needed = {name for begin, names in beginnings if uri.startswith(begin) or begin.startswith(uri) for name in names}
+    missing = sorted(name for name in needed if given[name] is None)
     if not missing:
         return None
     options = " and ".join(f"--{name[1:-1]}" for name in missing)
