@@ -170,6 +170,7 @@ def test_an_allowed_action(file: Path, capsys: pytest.CaptureFixture[str]) -> No
         (question("boss", "publish", "com.topic"), 0, {"path": f"{ROLES}[3].allow-by-default", "line": 28}),
         (question("boss", "publish", "wamp.topic"), 1, {"decision": "denied"}),
         (question("boss", "call", "wamp.session.kill"), 0, {"decision": "allowed"}),
+        (question("asked", "call", "rocade.session.logout"), 0, {"decision": "allowed", "path": None}),
         (["--role", "guest", "--action", "call", "--uri", "com.x"], 1, {"realm": "realm2"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -220,6 +221,18 @@ def test_a_question_that_makes_no_sense(
     asked: list[str], message: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(capsys, *asked) == (2, "", f"rocade: {message}\n")
+
+
+def test_check_says_who_is_asked_and_what_a_star_is_not(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(JSON.replace('{"uri": "com.example.*"', '{"uri": "com.example.*", "match": "prefix"'))
+
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "config.json"])
+
+    output = capsys.readouterr().out
+    assert caught.value.code == 0
+    assert "roles user, asked (asks com.authorize), authorizer, boss (may do everything)" in output
+    assert f"note: {ROLES}[0].permissions[0].uri: with 'match', the * in 'com.example.*' is a plain character" in output
 
 
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from rocade.node.realms import Realm
+    from rocade.node.realms import Realm, Role
     from rocade.node.services import PathService
     from rocade.node.settings import Configuration
     from rocade.node.transports import Transport
@@ -24,12 +24,15 @@ def check(*, file: str | None, config: str | None) -> int:
     config = config or file
     assert config is not None
     from rocade.node.configuration import read_configuration
+    from rocade.node.policy import remarks
     from rocade.node.safety import problems
 
     configuration = read_configuration(config)
     click.echo(f"{config} is valid")
     for line in described(configuration):
         click.echo(f"  {line}")
+    for remark in remarks(configuration.worker.realms):
+        click.echo(f"  note: {remark}")
     for problem in problems(configuration):
         click.echo(f"needs --insecure: {problem}")
     return 0
@@ -44,10 +47,14 @@ def described(configuration: Configuration) -> Iterator[str]:
 
 
 def _described_realm(realm: Realm) -> str:
-    roles = ", ".join(
-        f"{role.name} (may do everything)" if role.may_do_everything else role.name for role in realm.roles
-    )
+    roles = ", ".join(_described_role(role) for role in realm.roles)
     return f"realm {realm.name}: " + (f"roles {roles}" if roles else "no roles, so nobody can join")
+
+
+def _described_role(role: Role) -> str:
+    if role.may_do_everything:
+        return f"{role.name} (may do everything)"
+    return role.name if role.authorizer_name is None else f"{role.name} (asks {role.authorizer_name})"
 
 
 def _described_transport(transport: Transport) -> Iterator[str]:

@@ -17,7 +17,7 @@ from rocade.serve.internal import InternalCalls
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_pattern, is_uri
 
-__all__ = ["check_authorizers", "check_role", "place", "role", "role_authorizers"]
+__all__ = ["check_authorizers", "check_role", "place", "remarks", "role", "role_authorizers"]
 
 _BRACES = re.compile(r"\{[^}.]*\}")
 
@@ -118,6 +118,22 @@ def _may_register(described: realms.Role, procedure: str) -> bool:
         for rule in built.rules
         for component in procedure.split(".")
     )
+
+
+def remarks(all_realms: tuple[realms.Realm, ...]) -> list[str]:
+    """Permissions that do not do what they seem to, each with its place.
+
+    Args:
+        all_realms: checked.
+    """
+    found = []
+    for index, realm in enumerate(all_realms):
+        for position, each in enumerate(realm.roles):
+            for number, permission in enumerate(each.permissions):
+                if permission.match is not None and "*" in permission.uri:
+                    at = f"workers[0].realms[{index}].roles[{position}].permissions[{number}].uri"
+                    found.append(f"{at}: with 'match', the * in {permission.uri!r} is a plain character")
+    return found
 
 
 # What is built

@@ -168,6 +168,11 @@ class Role(Section, kw_only=True, frozen=True):
     ] = RoleLimits()
 
     @property
+    def authorizer_name(self) -> str | None:
+        """The procedure or function that is asked; None if there is none."""
+        return self.authorizer.create if isinstance(self.authorizer, AuthorizerFunction) else self.authorizer
+
+    @property
     def may_do_everything(self) -> bool:
         """Whether every action is granted on every URI that no more specific permission speaks of."""
         sweeping = [permission.granted for permission in self.permissions if permission.matches_every_uri]

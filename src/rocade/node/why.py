@@ -100,11 +100,13 @@ def why(
     if decision.rule is not None:
         verdict.rule = decision.rule.template or decision.rule.uri
         keys += place(described, decision.rule)
+    elif decision.allowed:
+        return verdict
     elif objection:
         verdict.reason = objection
         keys.append("authorizer")
     elif described.authorizer is not None:
-        verdict.decision, verdict.authorizer = "asked", _name(described.authorizer)
+        verdict.decision, verdict.authorizer = "asked", described.authorizer_name
         verdict.reason = f"no rule applies, so the authorizer {verdict.authorizer} decides"
         keys.append("authorizer")
     else:
@@ -114,15 +116,12 @@ def why(
     return verdict
 
 
-def _name(authorizer: str | realms.AuthorizerFunction) -> str:
-    return authorizer.create if isinstance(authorizer, realms.AuthorizerFunction) else authorizer
-
-
 def _objection(described: realms.Role, action: Action, uri: str, match: Match) -> str:
     """Why the role's authorizer is not asked."""
     authorizer = described.authorizer
-    is_here = isinstance(authorizer, str) and described.authorizer_realm is None
-    if is_here and action is Action.REGISTER and is_matched(_name(authorizer or ""), uri, match):
+    if action is not Action.REGISTER or not isinstance(authorizer, str) or described.authorizer_realm is not None:
+        return ""
+    if is_matched(authorizer, uri, match):
         return f"only a rule can allow to be the authorizer {authorizer}"
     return ""
 
