@@ -178,6 +178,46 @@ async def test_request_ids_are_counted_for_each_session_by_itself(realm: RealmUn
     assert (await one.expect(Subscribed)).request == 1
 
 
+REQUESTS = pytest.mark.parametrize(
+    ("code", "last"),
+    [(16, TOPIC), (32, TOPIC), (34, 4711), (48, PROCEDURE), (64, PROCEDURE), (66, 4711)],
+    ids=["publish", "subscribe", "unsubscribe", "call", "register", "unregister"],
+)
+
+
+@REQUESTS
+async def test_requests_of_all_types_are_counted_together(realm: RealmUnderTest, code: int, last: str | int) -> None:
+    """basic/building_blocks.md, IDs: one sequence for a session; what is mirrored, or an answer, is not in it."""
+    peer = await realm.join()
+    options = [] if isinstance(last, int) else [{}]
+    await peer.send_array(64, 1, {}, "com.example.mine")
+    await peer.receive_array()
+    await peer.send_array(48, 2, {}, "com.example.mine")
+    invocation = await peer.expect(Invocation)
+    await peer.send_array(49, 2, {"mode": "skip"})
+    await peer.receive_array()
+    await peer.send_array(70, invocation.request, {})
+
+    await peer.send_array(code, 3, *options, last)
+    await peer.send_array(32, 4, {}, TOPIC)
+
+    answers = [await peer.receive_array() for _ in range(1 if code == 16 else 2)]
+    assert answers[-1][:2] == [33, 4]
+
+
+@REQUESTS
+async def test_a_request_of_any_type_with_an_id_out_of_order_is_a_protocol_error(
+    realm: RealmUnderTest, code: int, last: str | int
+) -> None:
+    """basic/building_blocks.md, Protocol Errors: non-sequential request ids."""
+    peer = await realm.join(features={})
+    await peer.subscribe(TOPIC)
+
+    await peer.send_array(code, 3, *([] if isinstance(last, int) else [{}]), last)
+
+    await expect_violation(peer)
+
+
 async def test_subscriptions_and_registrations_have_one_id_for_all_sessions(realm: RealmUnderTest) -> None:
     """basic/building_blocks.md, IDs: router scope; below 2^32, since some clients send larger ones back as floats."""
     one, two = await realm.join(), await realm.join()

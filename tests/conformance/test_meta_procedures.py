@@ -137,6 +137,19 @@ async def test_meta_events_stay_in_their_realm(realm: RealmUnderTest, open_realm
     assert await ask(watcher, "wamp.session.count") == 1
 
 
+async def test_sessions_of_another_realm_are_no_sessions_here(realm: RealmUnderTest, open_realm: Any) -> None:
+    """advanced/meta_api_sessions.md, Procedures: of the realm that they are called in."""
+    peer, stranger = await realm.join(), await open_realm().join(authid="joe")
+
+    assert await ask(peer, "wamp.session.list") == [peer.session]
+    for procedure in ("wamp.session.get", "wamp.session.kill"):
+        assert await refusal(peer, procedure, stranger.session) == "wamp.error.no_such_session"
+    assert await ask(peer, "wamp.session.kill_by_authid", "joe") == []
+    assert await ask(peer, "wamp.session.kill_all") == 0
+
+    await stranger.expect_nothing()
+
+
 # --- registrations ---------------------------------------------------------------------------------
 
 

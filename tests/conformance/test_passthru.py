@@ -107,6 +107,21 @@ async def test_a_callee_that_did_not_announce_it_breaks_the_protocol(realm: Real
     await caller.expect_error(48, "wamp.error.canceled")
 
 
+async def test_a_callee_that_answers_so_with_an_error_and_did_not_announce_it_breaks_the_protocol(
+    realm: RealmUnderTest,
+) -> None:
+    """advanced/payload_passthru_mode.md: the attributes of ERROR are those of YIELD."""
+    caller, callee = await realm.join(), await realm.join(features={})
+    await callee.register(PROCEDURE)
+    await caller.call(PROCEDURE)
+    invocation = await callee.expect(Invocation)
+
+    await callee.send_array(8, 68, invocation.request, ATTRIBUTES, "com.example.failed", ["opaque"])
+
+    await expect_violation(callee)
+    await caller.expect_error(48, "wamp.error.canceled")
+
+
 async def test_the_call_fails_if_the_callee_lacks_the_feature(realm: RealmUnderTest) -> None:
     caller, callee = await realm.join(), await realm.join(features={})
     await callee.register(PROCEDURE)
