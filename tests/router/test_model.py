@@ -58,6 +58,9 @@ FEATURES = st.sampled_from(
         {"callee": {"progressive_call_results", "payload_passthru_mode"}, "caller": {"progressive_call_results"}},
     ]
 )
+LIMITS = st.sampled_from(
+    [{}, {}, {}, {"subscriptions": 2, "pending_calls": 2}, {"registrations": 1, "invocations": 2}, {"invocations": 0}]
+)
 WHICH = st.integers(0, 11)
 """Which one, of those that there are."""
 
@@ -117,9 +120,12 @@ class Sessions(RuleBasedStateMachine):
         serializer=st.sampled_from(["json", "json", "msgpack", "cbor"]),
         features=FEATURES,
         takes_huge=st.booleans(),
+        limits=LIMITS,
     )
-    def join(self, authid: str, authrole: str, serializer: str, features: Any, takes_huge: bool) -> None:
-        self.both.join(authid, authrole, serializer, features, takes_huge=takes_huge)
+    def join(
+        self, authid: str, authrole: str, serializer: str, features: Any, takes_huge: bool, limits: dict[str, int]
+    ) -> None:
+        self.both.join(authid, authrole, serializer, features, takes_huge=takes_huge, limits=limits)
 
     @precondition(lambda self: len(self.peers) > 2)
     @rule(which=WHICH)
@@ -149,7 +155,7 @@ class Subscribers(Sessions):
 
     @rule(
         which=WHICH,
-        pattern=st.sampled_from([*PATTERNS, *PATTERNS, *META_TOPICS, *META_TOPICS, *BAD_URIS]),
+        pattern=st.sampled_from([*PATTERNS, *PATTERNS, *PATTERNS, *META_TOPICS, *META_TOPICS, *BAD_URIS]),
         get_retained=st.booleans(),
     )
     def subscribe(self, which: int, pattern: tuple[str, str | None], get_retained: bool) -> None:
@@ -165,7 +171,7 @@ class Subscribers(Sessions):
 
     @rule(
         which=WHICH,
-        topic=st.sampled_from([*TOPICS, *TOPICS, "com..x", "wamp.session.on_join"]),
+        topic=st.sampled_from(["com.a"] * 8 + TOPICS * 2 + ["com..x", "wamp.session.on_join"]),
         options=some(acknowledge=[True, True, False], exclude_me=[True, False, False], disclose_me=[True, False]),
         retain=st.booleans(),
         is_restricted=st.booleans(),
@@ -302,9 +308,11 @@ class Callers(Sessions):
         else:
             self.both.send(self.peer(which), 49, which + 1, options)
 
-    def invoked(self, which: int, is_late: bool) -> tuple[Peer, int] | None:
-        """A callee and one of its invocations, or one that it may have had."""
-        invocations = [(peer, invocation) for peer in self.peers for invocation in peer.invocations]
+    def invoked(self, which: int, is_late: bool, *, progress: bool = False) -> tuple[Peer, int] | None:
+        """A callee and one of its invocations, or one that it may have had; one that wants progress, if there is."""
+        known = [(peer, invocation, call) for peer in self.peers for invocation, call in peer.invocations.items()]
+        wanted = [it for it in known if "receive_progress" in it[2].details]
+        invocations = [(peer, invocation) for peer, invocation, _ in (progress and wanted) or known]
         if is_late:
             late = [peer for peer in self.peers if peer.can("callee", "call_canceling") and peer.last_invocation]
             return (late[which % len(late)], which % late[0].last_invocation + 1) if late else None
@@ -312,7 +320,7 @@ class Callers(Sessions):
 
     @rule(which=WHICH, is_late=SOMETIMES, progress=st.booleans(), ppt=PASSTHRU, payload=PAYLOAD)
     def yield_(self, which: int, is_late: bool, progress: bool, ppt: dict[str, Any], payload: str) -> None:
-        invoked = self.invoked(which, is_late)
+        invoked = self.invoked(which, is_late, progress=progress)
         if invoked is not None:
             callee, invocation = invoked
             if ppt and not callee.can("callee", "payload_passthru_mode") and which:
