@@ -111,7 +111,7 @@ class Sessions(RuleBasedStateMachine):
     @initialize(features=st.lists(FEATURES, min_size=2, max_size=4))
     def begin(self, features: list[Any]) -> None:
         for number, announced in enumerate([ALL, *features]):
-            self.both.join(("ann", "bob", "eve")[number % 3], "anonymous", "json", announced, takes_huge=True)
+            self.both.join(("ann", "bob", "eve")[number % 3], "anonymous", "json", announced, takes_huge=number != 1)
 
     @precondition(lambda self: len(self.peers) < 8)
     @rule(
@@ -198,6 +198,13 @@ class Subscribers(Sessions):
         if is_restricted:
             options |= data.draw(restrictions([peer.id for peer in self.peers]))
         self.both.request(self.peer(which), 16, options, topic, *self.payload(payload), disclose=disclose)
+
+    @rule(which=WHICH, other=WHICH, options=some(exclude_me=[False], eligible_authid=[["ann", "bob"]]))
+    def leave_an_event(self, which: int, other: int, options: dict[str, Any]) -> None:
+        """Retain an event on a topic that has others; some session asks for what is there for it."""
+        self.both.request(self.peer(which), 16, {"retain": True, **options}, "com.a", *self.payload("args"))
+        for pattern in ({}, {"match": "prefix"}):
+            self.both.request(self.peer(other), 32, {"get_retained": True, **pattern}, "com.a")
 
 
 class Callers(Sessions):
@@ -328,6 +335,17 @@ class Callers(Sessions):
             options = {**ppt, **({"progress": True} if progress else {})}
             self.both.send(callee, 70, invocation, options, *self.payload(payload))
 
+    @rule(which=WHICH, number=WHICH, times=st.integers(0, 3))
+    def stream(self, which: int, number: int, times: int) -> None:
+        """Make progress with a call that has a timeout, for longer than that."""
+        options = {"timeout": 1000, "receive_progress": True}
+        self.both.request(self.peer(which), 48, options, self.procedure(number), *self.payload("args"))
+        for _ in range(times):
+            invoked = self.invoked(which, False, progress=True)
+            if invoked is not None:
+                self.both.send(invoked[0], 70, invoked[1], {"progress": True}, *self.payload("args"))
+            self.both.wait(0.83)
+
     @rule(which=WHICH, times=st.integers(1, 3), is_declined=st.booleans())
     def answer(self, which: int, times: int, is_declined: bool) -> None:
         """Callees get through some work, or will not have it."""
@@ -429,6 +447,8 @@ class Everybody(Subscribers, Callers):
         if options:
             more = {**more, "publish_options": options}
         self.ask(which, "wamp.session.add_testament", topic, *self.payload(payload), **more)
+        if not more:
+            self.ask(which, "wamp.session.add_testament", topic, [payload], scope="detached")
 
     @rule(which=WHICH, scope=some(scope=["detached", "destroyed"]))
     def flush_testaments(self, which: int, scope: dict[str, Any]) -> None:
