@@ -17,7 +17,8 @@ from tests.router.model.sessions import HUGE, WORDS, Peer
 
 from rocade.errors import ProtocolViolation
 from rocade.router.calls import PendingCall
-from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, ServeWaiting, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, LimitReached, ServeWaiting, WakeAt
+from rocade.router.limits import SessionLimits
 from rocade.router.permissions import Permission, Role
 from rocade.router.realm import Realm
 from rocade.router.session import Session
@@ -78,14 +79,29 @@ class SideBySide:
     # --- what may happen --------------------------------------------------------------------------
 
     def join(
-        self, authid: str, authrole: str, serializer: str, features: dict[str, set[str]], *, takes_huge: bool
+        self,
+        authid: str,
+        authrole: str,
+        serializer: str,
+        features: dict[str, set[str]],
+        *,
+        takes_huge: bool,
+        limits: dict[str, int] | None = None,
     ) -> Peer:
         """A session begins."""
         self._tick()
         id = 9000 + self._steps
-        peer = self.peers[id] = Peer(id, authid, authrole, ROLES[authrole], features, takes_huge)
+        peer = self.peers[id] = Peer(id, authid, authrole, ROLES[authrole], features, takes_huge, limits or {})
         roles = ClientRoles(**{role: ClientRole(dict.fromkeys(names, True)) for role, names in features.items()})
-        client = Client(id, "realm1", self._roles[authrole], SERIALIZERS[serializer], authid=authid, roles=roles)
+        client = Client(
+            id,
+            "realm1",
+            self._roles[authrole],
+            SERIALIZERS[serializer],
+            authid=authid,
+            roles=roles,
+            limits=SessionLimits(**limits or {}),
+        )
         client.inbox, client.takes_huge = [], takes_huge
         self._clients[id] = client
         self.model.join(peer)
@@ -167,7 +183,7 @@ class SideBySide:
             elif type(effect) is CancelWake:
                 self._timers.pop(effect.pending, None)
             else:
-                raise AssertionError(effect)
+                assert type(effect) is LimitReached, effect
 
     def _deliver(self, client: Client, effect: Deliver) -> list[Effect]:
         data = client.serializer.encode(effect.message, effect.origin)

@@ -58,6 +58,9 @@ FEATURES = st.sampled_from(
         {"callee": {"progressive_call_results", "payload_passthru_mode"}, "caller": {"progressive_call_results"}},
     ]
 )
+LIMITS = st.sampled_from(
+    [{}, {}, {}, {"subscriptions": 2, "pending_calls": 2}, {"registrations": 1, "invocations": 2}, {"invocations": 0}]
+)
 WHICH = st.integers(0, 11)
 """Which one, of those that there are."""
 
@@ -108,7 +111,7 @@ class Sessions(RuleBasedStateMachine):
     @initialize(features=st.lists(FEATURES, min_size=2, max_size=4))
     def begin(self, features: list[Any]) -> None:
         for number, announced in enumerate([ALL, *features]):
-            self.both.join(("ann", "bob", "eve")[number % 3], "anonymous", "json", announced, takes_huge=True)
+            self.both.join(("ann", "bob", "eve")[number % 3], "anonymous", "json", announced, takes_huge=number != 1)
 
     @precondition(lambda self: len(self.peers) < 8)
     @rule(
@@ -117,9 +120,12 @@ class Sessions(RuleBasedStateMachine):
         serializer=st.sampled_from(["json", "json", "msgpack", "cbor"]),
         features=FEATURES,
         takes_huge=st.booleans(),
+        limits=LIMITS,
     )
-    def join(self, authid: str, authrole: str, serializer: str, features: Any, takes_huge: bool) -> None:
-        self.both.join(authid, authrole, serializer, features, takes_huge=takes_huge)
+    def join(
+        self, authid: str, authrole: str, serializer: str, features: Any, takes_huge: bool, limits: dict[str, int]
+    ) -> None:
+        self.both.join(authid, authrole, serializer, features, takes_huge=takes_huge, limits=limits)
 
     @precondition(lambda self: len(self.peers) > 2)
     @rule(which=WHICH)
@@ -149,7 +155,7 @@ class Subscribers(Sessions):
 
     @rule(
         which=WHICH,
-        pattern=st.sampled_from([*PATTERNS, *PATTERNS, *META_TOPICS, *META_TOPICS, *BAD_URIS]),
+        pattern=st.sampled_from([*PATTERNS, *PATTERNS, *PATTERNS, *META_TOPICS, *META_TOPICS, *BAD_URIS]),
         get_retained=st.booleans(),
     )
     def subscribe(self, which: int, pattern: tuple[str, str | None], get_retained: bool) -> None:
@@ -165,7 +171,7 @@ class Subscribers(Sessions):
 
     @rule(
         which=WHICH,
-        topic=st.sampled_from([*TOPICS, *TOPICS, "com..x", "wamp.session.on_join"]),
+        topic=st.sampled_from(["com.a"] * 8 + TOPICS * 2 + ["com..x", "wamp.session.on_join"]),
         options=some(acknowledge=[True, True, False], exclude_me=[True, False, False], disclose_me=[True, False]),
         retain=st.booleans(),
         is_restricted=st.booleans(),
@@ -192,6 +198,13 @@ class Subscribers(Sessions):
         if is_restricted:
             options |= data.draw(restrictions([peer.id for peer in self.peers]))
         self.both.request(self.peer(which), 16, options, topic, *self.payload(payload), disclose=disclose)
+
+    @rule(which=WHICH, other=WHICH, options=some(exclude_me=[False], eligible_authid=[["ann", "bob"]]))
+    def leave_an_event(self, which: int, other: int, options: dict[str, Any]) -> None:
+        """Retain an event on a topic that has others; some session asks for what is there for it."""
+        self.both.request(self.peer(which), 16, {"retain": True, **options}, "com.a", *self.payload("args"))
+        for pattern in ({}, {"match": "prefix"}):
+            self.both.request(self.peer(other), 32, {"get_retained": True, **pattern}, "com.a")
 
 
 class Callers(Sessions):
@@ -302,9 +315,11 @@ class Callers(Sessions):
         else:
             self.both.send(self.peer(which), 49, which + 1, options)
 
-    def invoked(self, which: int, is_late: bool) -> tuple[Peer, int] | None:
-        """A callee and one of its invocations, or one that it may have had."""
-        invocations = [(peer, invocation) for peer in self.peers for invocation in peer.invocations]
+    def invoked(self, which: int, is_late: bool, *, progress: bool = False) -> tuple[Peer, int] | None:
+        """A callee and one of its invocations, or one that it may have had; one that wants progress, if there is."""
+        known = [(peer, invocation, call) for peer in self.peers for invocation, call in peer.invocations.items()]
+        wanted = [it for it in known if "receive_progress" in it[2].details]
+        invocations = [(peer, invocation) for peer, invocation, _ in (progress and wanted) or known]
         if is_late:
             late = [peer for peer in self.peers if peer.can("callee", "call_canceling") and peer.last_invocation]
             return (late[which % len(late)], which % late[0].last_invocation + 1) if late else None
@@ -312,13 +327,24 @@ class Callers(Sessions):
 
     @rule(which=WHICH, is_late=SOMETIMES, progress=st.booleans(), ppt=PASSTHRU, payload=PAYLOAD)
     def yield_(self, which: int, is_late: bool, progress: bool, ppt: dict[str, Any], payload: str) -> None:
-        invoked = self.invoked(which, is_late)
+        invoked = self.invoked(which, is_late, progress=progress)
         if invoked is not None:
             callee, invocation = invoked
             if ppt and not callee.can("callee", "payload_passthru_mode") and which:
                 ppt = {}
             options = {**ppt, **({"progress": True} if progress else {})}
             self.both.send(callee, 70, invocation, options, *self.payload(payload))
+
+    @rule(which=WHICH, number=WHICH, times=st.integers(0, 3))
+    def stream(self, which: int, number: int, times: int) -> None:
+        """Make progress with a call that has a timeout, for longer than that."""
+        options = {"timeout": 1000, "receive_progress": True}
+        self.both.request(self.peer(which), 48, options, self.procedure(number), *self.payload("args"))
+        for _ in range(times):
+            invoked = self.invoked(which, False, progress=True)
+            if invoked is not None:
+                self.both.send(invoked[0], 70, invoked[1], {"progress": True}, *self.payload("args"))
+            self.both.wait(0.83)
 
     @rule(which=WHICH, times=st.integers(1, 3), is_declined=st.booleans())
     def answer(self, which: int, times: int, is_declined: bool) -> None:
@@ -421,6 +447,8 @@ class Everybody(Subscribers, Callers):
         if options:
             more = {**more, "publish_options": options}
         self.ask(which, "wamp.session.add_testament", topic, *self.payload(payload), **more)
+        if not more:
+            self.ask(which, "wamp.session.add_testament", topic, [payload], scope="detached")
 
     @rule(which=WHICH, scope=some(scope=["detached", "destroyed"]))
     def flush_testaments(self, which: int, scope: dict[str, Any]) -> None:

@@ -143,6 +143,8 @@ class Broker:
     def subscribe(self, peer: Peer, request: int, options: dict[str, Any], topic: str) -> None:
         """[SUBSCRIBE, Request|id, Options|dict, Topic|uri]"""
         match = options.get("match") or "exact"
+        if (topic, match) not in [(it.uri, it.match) for it in peer.subscriptions]:
+            peer.check_room("subscriptions", len(peer.subscriptions))
         if not is_pattern(topic, match):
             raise Refused("invalid_uri")
         subscription = next((it for it in self.subscriptions if (it.uri, it.match) == (topic, match)), None)

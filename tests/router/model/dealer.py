@@ -94,6 +94,7 @@ class Dealer:
         kwargs: dict[str, Any],
     ) -> None:
         """[CALL, Request|id, Options|dict, Procedure|uri, Arguments|list, ArgumentsKw|dict]"""
+        caller.check_room("pending_calls", len(caller.calls))
         check_announced(caller, options)
         if options.get("ppt_scheme") and kwargs:
             raise Refused("invalid_argument")
@@ -105,6 +106,8 @@ class Dealer:
             raise Refused("no_available_callee")
         if callee is not None and call.lacks(callee):
             raise Refused("feature_not_supported")
+        if callee is not None:
+            callee.check_room("invocations", len(callee.invocations), "no_available_callee")
         caller.calls[request] = call
         if callee is None:
             registration.waiting.append(call)

@@ -72,7 +72,7 @@ class Model:
             return True
         except Refused as refused:
             if message[0] != PUBLISH or message[2].get("acknowledge"):
-                self.post.send(peer, ERROR, message[0], message[1], {}, refused.uri, WORDS, {})
+                self.post.send(peer, ERROR, message[0], message[1], {}, refused.uri, WORDS, refused.kwargs)
         return False
 
     def _receive(self, peer: Peer, message: list[Any], disclose: bool) -> None:

@@ -80,6 +80,7 @@ class Registrations:
 
     def register(self, peer: Peer, request: int, options: dict[str, Any], procedure: str) -> None:
         """[REGISTER, Request|id, Options|dict, Procedure|uri]"""
+        peer.check_room("registrations", len(peer.registrations))
         match, invoke = options.get("match") or "exact", options.get("invoke") or "single"
         if not is_pattern(procedure, match) or is_reserved(procedure):
             raise Refused("invalid_uri")

@@ -22,9 +22,10 @@ class Violation(Exception):
 class Refused(Exception):
     """A request fails with this error."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name)
-        self.uri = f"wamp.error.{name}"
+        self.uri = name if "." in name else f"wamp.error.{name}"
+        self.kwargs = kwargs
 
 
 class SomeWords:
@@ -48,6 +49,8 @@ class Peer:
     # role -> features that it announced
     features: dict[str, set[str]]
     takes_huge: bool
+    # name of a limit -> how much it may have of that
+    limits: dict[str, int] = field(default_factory=dict)
     last_request: int = 0
     last_invocation: int = 0
     # CALL.Request -> call that it awaits; INVOCATION.Request -> call that it works on
@@ -64,6 +67,11 @@ class Peer:
         if feature == "call_canceling":
             return bool(announced & {"call_canceling", "call_cancelling"})
         return feature in announced
+
+    def check_room(self, limit: str, has: int, error: str = "rocade.error.limit_exceeded") -> None:
+        """Make sure that it may have one more of something."""
+        if has >= self.limits.get(limit, has + 1):
+            raise Refused(error, limit=limit, max=self.limits[limit])
 
     def identity(self, prefix: str) -> dict[str, Any]:
         """Who it is, as receivers are told."""
