@@ -18,6 +18,7 @@ from types import FrameType
 
 import uvloop
 
+from benchmarks import noisy
 from benchmarks.clients import BenchmarkError, NotOffered
 from benchmarks.loads import HEADLINES, LOADS, Load, Site, run_load
 from benchmarks.report import Results, Start, header, render, warn
@@ -42,7 +43,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Put WAMP routers under the same loads, on this machine, interleaved, and compare them.",
+        description="Put WAMP routers under the same loads, on this machine, interleaved, and compare them. "
+        "`scripts/bench noisy` is another command: what one client does to another.",
     )
     parser.add_argument(
         "--routers",
@@ -147,8 +149,11 @@ class Bench:
     async def _run_group(self, router: Router, run: int, loads: Sequence[Load]) -> None:
         """Start the router, put it under the loads, stop it; after a failure go on with a fresh one."""
         left = list(loads)
+        secured = loads[0].login is not None
+        if secured and not router.secured:
+            return
         while left:
-            with RunningRouter(router, self._cores) as running:
+            with RunningRouter(router, self._cores, secured=secured) as running:
                 try:
                     await running.start()
                 except BenchmarkError as error:
@@ -180,10 +185,11 @@ def profile(load: Load, cores: Cores, seconds: float) -> None:
     router = rocade()
     with tempfile.TemporaryDirectory() as directory:
         file = os.path.join(directory, "profile")
-        arguments = [sys.executable, "-m", "cProfile", "-o", file, *router.command[1:]]
+        command = router.command if load.login is None else router.secured
+        arguments = [sys.executable, "-m", "cProfile", "-o", file, *command[1:]]
 
         async def run() -> None:
-            with RunningRouter(router, cores, arguments) as running:
+            with RunningRouter(router, cores, arguments, secured=load.login is not None) as running:
                 await running.start()
                 await run_load(Site(running, seconds, warmup=0.0), load)
 
@@ -200,6 +206,9 @@ def terminate(number: int, frame: FrameType | None) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the process's exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["noisy"]:
+        return noisy.main(arguments[1:])
     options = parse_arguments(arguments)
     if options.list:
         for load in LOADS.values():

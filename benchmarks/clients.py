@@ -21,10 +21,12 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from benchmarks.secured import Login, answer, hello_details
+
 Transport = Literal["websocket", "rawsocket"]
 SerializerName = Literal["json", "msgpack"]
 
-HELLO, WELCOME, ABORT, GOODBYE, ERROR = 1, 2, 3, 6, 8
+HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE, ERROR = 1, 2, 3, 4, 5, 6, 8
 PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, EVENT = 16, 17, 32, 33, 36
 CALL, RESULT, REGISTER, REGISTERED, INVOCATION, YIELD = 48, 50, 64, 65, 68, 70
 RECEIVED = 260
@@ -226,6 +228,10 @@ class Connection(asyncio.Protocol):
         """Send bytes that were framed before."""
         if self._transport is not None:
             self._transport.write(data)
+
+    def write_buffer_size(self) -> int:
+        """Bytes that the system has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """End the connection without a word, unless its session would outlive it."""
@@ -475,6 +481,8 @@ async def join(
     serializer: SerializerName = "json",
     *,
     resumable: bool = False,
+    login: Login | None = None,
+    authid: str | None = None,
 ) -> Session:
     """Connect to the router on this port of 127.0.0.1 and join its realm.
 
@@ -483,6 +491,8 @@ async def join(
         transport: what it speaks there.
         serializer: what to ask for.
         resumable: whether the session should outlive its connection; then it confirms what it receives.
+        login: by which method to log in; None for none.
+        authid: who logs in, if not `secured.AUTHID`.
     Raises:
         NotOffered: the router has no sessions that can be resumed.
         BenchmarkError: the router refused.
@@ -496,7 +506,13 @@ async def join(
     try:
         async with asyncio.timeout(REPLY_TIMEOUT):
             await connection.opened
-        session.send([HELLO, REALM, {"roles": ROLES, "resumable": True} if resumable else {"roles": ROLES}])
+        details = {"roles": ROLES} | ({"resumable": True} if resumable else {})
+        if login is not None:
+            details |= hello_details(login) | ({"authid": authid} if authid else {})
+        session.send([HELLO, REALM, details])
+        if login is not None:
+            challenge = await session.expect(CHALLENGE)
+            session.send([AUTHENTICATE, answer(login, challenge[2]), {}])
         welcome = await session.expect(WELCOME)
         if resumable:
             if welcome[2].get("resumable") is not True:

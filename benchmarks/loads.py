@@ -40,6 +40,7 @@ from benchmarks.clients import (
     join,
 )
 from benchmarks.routers import RunningRouter
+from benchmarks.secured import RULES, Login
 
 Match = Literal["exact", "prefix", "wildcard"]
 Resumable = Literal["none", "all", "receivers"]
@@ -121,6 +122,7 @@ class Site:
             load.transport,
             load.serializer,
             resumable=load.resumable == "all" or (receives and load.resumable == "receivers"),
+            login=load.login,
         )
 
 
@@ -140,6 +142,7 @@ class Load:
         about_joining: whether it is the joins that are measured, not what comes after.
         target: what the ratio to Crossbar.io should not exceed.
         resumable: which sessions can be resumed, and confirm what they receive.
+        login: how sessions log in to a router with rules; None where everybody may do everything.
     """
 
     name: str
@@ -156,6 +159,7 @@ class Load:
     about_joining: bool = False
     target: float | None = None
     resumable: Resumable = "none"
+    login: Login | None = None
 
     @property
     def argument(self) -> str:
@@ -646,6 +650,34 @@ def _resumption() -> Iterator[Load]:
     )
 
 
+def _secured() -> Iterator[Load]:
+    """Joins and calls where clients log in and have a role with rules; the targets are those without."""
+    methods: tuple[Login, ...] = ("ticket", "wampcra", "cryptosign")
+    for method in methods:
+        yield Load(
+            f"join-{method}",
+            "join",
+            f"join, logging in by {method}",
+            joins,
+            group="secured",
+            in_flight=JOINS_AT_ONCE,
+            about_joining=True,
+            target=JOIN_TARGET,
+            login=method,
+        )
+    yield Load(
+        "rpc-secured",
+        "call",
+        f"rpc, of sessions that have logged in, by a role of {RULES} rules (exact, prefix, wildcard)",
+        calls,
+        group="secured",
+        in_flight=16,
+        sessions=8,
+        target=CALL_TARGET,
+        login="wampcra",
+    )
+
+
 def _variants() -> Iterator[Load]:
     """The headline loads over other transports, serializers and payloads."""
     for payload, label in ((1024, "1k"), (65536, "64k")):
@@ -705,6 +737,8 @@ def _matches() -> Iterator[Load]:
         )
 
 
+CALL_TARGET, JOIN_TARGET = 0.085, 0.25
+
 HEADLINES = ("rpc", "fanout-50", "join")
 
 LOADS: dict[str, Load] = {
@@ -717,7 +751,7 @@ LOADS: dict[str, Load] = {
             calls,
             in_flight=16,
             sessions=8,
-            target=0.085,
+            target=CALL_TARGET,
         ),
         Load(
             "fanout-50",
@@ -736,12 +770,13 @@ LOADS: dict[str, Load] = {
             joins,
             in_flight=JOINS_AT_ONCE,
             about_joining=True,
-            target=0.25,
+            target=JOIN_TARGET,
         ),
         Load("rpc-single", "call", "one caller, one call at a time", calls),
         Load("fanout-1000", "event", "fanout-50 with 1,000 subscribers", fanout, in_flight=8, sessions=1000),
         *_variants(),
         *_resumption(),
+        *_secured(),
         Load(
             "idle",
             "session",

@@ -272,7 +272,12 @@ def targets_table(results: Results, names: Sequence[str]) -> list[str]:
         if load.target is not None and "crossbar" in names:
             ratio = results.ratio("rocade", "crossbar", load.name, "cpu_each")
             found.append(
-                (f"CPU per {load.unit}, ratio", load.target, f"{load.target:g}", ratio.median if ratio else None)
+                (
+                    f"{load.name}: CPU per {load.unit}, ratio",
+                    load.target,
+                    f"{load.target:g}",
+                    ratio.median if ratio else None,
+                )
             )
     starts = results.starts.get("rocade", [])
     memory = median([start.memory for start in starts])

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.clients import REALM, WEBSOCKET_PATH, BenchmarkError, Transport, join
+from benchmarks.secured import auth, permissions
 
 ROOT = Path(__file__).resolve().parent.parent
 CROSSBAR = ROOT / ".venvs" / "crossbar" / "bin" / "crossbar"
@@ -49,12 +50,14 @@ class Router:
         command: its command line; `{port}`, `{rawsocket_port}` and `{directory}` are filled in.
         version_command: prints its version, or is empty.
         crossbar_node: whether `{directory}` needs a Crossbar.io configuration.
+        secured: its command line to run it with the configuration in `{directory}/config.json`; empty if it cannot.
     """
 
     name: str
     command: tuple[str, ...]
     version_command: tuple[str, ...] = ()
     crossbar_node: bool = False
+    secured: tuple[str, ...] = ()
 
     @property
     def has_second_port(self) -> bool:
@@ -85,16 +88,19 @@ def rocade() -> Router:
         "rocade",
         (sys.executable, "-m", "rocade", "start", "--host", "127.0.0.1", "--port", "{port}"),
         (sys.executable, "-c", "import rocade; print(rocade.__version__)"),
+        secured=(sys.executable, "-m", "rocade", "start", "--config", "{directory}/config.json"),
     )
 
 
 def crossbar() -> Router:
     """Crossbar.io in the environment that `scripts/bench` made for it."""
+    command = (str(CROSSBAR), "start", "--cbdir", "{directory}")
     return Router(
         "crossbar",
-        (str(CROSSBAR), "start", "--cbdir", "{directory}"),
+        command,
         (str(CROSSBAR.with_name("python")), "-c", "import importlib.metadata as m; print(m.version('crossbar'))"),
         crossbar_node=True,
+        secured=command,
     )
 
 
@@ -110,16 +116,19 @@ def custom(definition: str) -> Router:
     return Router(name, tuple(shlex.split(command)))
 
 
-def crossbar_node_config(port: int, second_port: int) -> dict[str, object]:
+def crossbar_node_config(port: int, second_port: int, *, secured: bool = False) -> dict[str, object]:
     """One router worker and one realm where anonymous may do everything.
 
     There are two ports, so that each load finds the transport that is better for Crossbar.io. Behind its
     `universal` transport a WebSocket connection does not get TCP_NODELAY (seen with 26.10.1), and publications
     stall for 40 ms now and then; behind `web` it does, at the same CPU time per message. But `universal` makes
     joins a tenth cheaper.
+
+    Secured, there are logins, and a role with rules; the file is one for Rocade as well.
     """
     serializers = ["json", "msgpack", "cbor"]
-    websocket = {WEBSOCKET_PATH.lstrip("/"): {"type": "websocket", "serializers": serializers}}
+    protected: dict[str, object] = {"auth": auth()} if secured else {}
+    websocket = {WEBSOCKET_PATH.lstrip("/"): {"type": "websocket", "serializers": serializers, **protected}}
     everything = {
         "uri": "",
         "match": "prefix",
@@ -127,6 +136,10 @@ def crossbar_node_config(port: int, second_port: int) -> dict[str, object]:
         "disclose": {"caller": False, "publisher": False},
         "cache": True,
     }
+
+    roles: list[dict[str, object]] = [{"name": "anonymous", "permissions": [] if secured else [everything]}]
+    if secured:
+        roles.append({"name": "bench", "permissions": permissions()})
 
     def endpoint(number: int) -> dict[str, object]:
         return {"type": "tcp", "interface": "127.0.0.1", "port": number, "backlog": 1024}
@@ -136,12 +149,12 @@ def crossbar_node_config(port: int, second_port: int) -> dict[str, object]:
         "workers": [
             {
                 "type": "router",
-                "realms": [{"name": REALM, "roles": [{"name": "anonymous", "permissions": [everything]}]}],
+                "realms": [{"name": REALM, "roles": roles}],
                 "transports": [
                     {
                         "type": "universal",
                         "endpoint": endpoint(second_port),
-                        "rawsocket": {"serializers": serializers},
+                        "rawsocket": {"serializers": serializers, **protected},
                         "websocket": websocket,
                     },
                     {
@@ -242,19 +255,23 @@ def free_ports(count: int) -> list[int]:
 class RunningRouter:
     """A started router; a context manager, so that it is stopped whatever happens."""
 
-    def __init__(self, router: Router, cores: Cores, arguments: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, router: Router, cores: Cores, arguments: Sequence[str] | None = None, *, secured: bool = False
+    ) -> None:
         """
         Args:
             router: what to start.
             cores: where it runs.
             arguments: another command line than the router's own, for a profiler around it.
+            secured: whether clients are to log in, and have a role with rules.
         """
         self.router = router
-        self.port, self.second_port = free_ports(2) if router.has_second_port else free_ports(1) * 2
+        self.port, self.second_port = free_ports(2) if router.has_second_port or secured else free_ports(1) * 2
         self.startup_seconds = 0.0
         self.startup_memory = 0
         self._cores = cores
         self._arguments = arguments
+        self._secured = secured
         self._directory = Path(tempfile.mkdtemp(prefix=f"bench-{router.name}-"))
         self._log = self._directory / "bench.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -267,7 +284,7 @@ class RunningRouter:
 
     def port_for(self, transport: Transport, about_joining: bool = False) -> int:
         """Where a load finds this transport."""
-        second = transport == "rawsocket" or (about_joining and self.router.crossbar_node)
+        second = transport == "rawsocket" or (about_joining and (self.router.crossbar_node or self._secured))
         return self.second_port if second else self.port
 
     async def start(self) -> None:
@@ -276,10 +293,10 @@ class RunningRouter:
         Raises:
             RouterError: it ended, or did not welcome anybody in time.
         """
-        if self.router.crossbar_node:
-            config = crossbar_node_config(self.port, self.second_port)
+        if self.router.crossbar_node or self._secured:
+            config = crossbar_node_config(self.port, self.second_port, secured=self._secured)
             (self._directory / "config.json").write_text(json.dumps(config))
-        arguments = self._arguments or self.router.command
+        arguments = self._arguments or (self.router.secured if self._secured else self.router.command)
         arguments = fill_in(arguments, port=self.port, rawsocket_port=self.second_port, directory=self._directory)
         begin = time.perf_counter()
         self._process = self._spawn(arguments)

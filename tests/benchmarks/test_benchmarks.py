@@ -17,7 +17,7 @@ pytest.importorskip("uvloop")
 
 from benchmarks.__main__ import Bench, chosen_loads, chosen_routers  # noqa: E402
 
-from benchmarks import clients, loads, report, routers  # noqa: E402
+from benchmarks import clients, loads, noisy, report, routers, secured  # noqa: E402
 
 REQUEST_IDS = (1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**53)
 
@@ -117,7 +117,7 @@ def test_the_report_has_a_row_for_every_load_and_says_which_targets_are_met() ->
     text = report.render(results, [routers.rocade(), routers.crossbar()], ["- Date: today"])
 
     assert "| rpc | call | 10.0 | 200 | **0.050** (0.050 to 0.050) |" in text
-    assert "| CPU per call, ratio | ≤ 0.085 | 0.050 | yes |" in text
+    assert "| rpc: CPU per call, ratio | ≤ 0.085 | 0.050 | yes |" in text
     assert "| exact | rocade | 10.0 |" in text
     assert "- `match-exact`: " in text
 
@@ -206,7 +206,10 @@ def test_a_router_that_cannot_resume_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
-@pytest.mark.parametrize("name", ["rpc", "fanout-50", "rpc-raw-msgpack", "join"])
+@pytest.mark.parametrize(
+    "name",
+    ["rpc", "fanout-50", "rpc-raw-msgpack", "join", "join-ticket", "join-wampcra", "join-cryptosign", "rpc-secured"],
+)
 def test_a_short_run_against_rocade_completes(name: str) -> None:
     bench = Bench([routers.rocade()], [loads.LOADS[name]], routers.split_cores(pin=False), seconds=0.2)
 
@@ -214,3 +217,31 @@ def test_a_short_run_against_rocade_completes(name: str) -> None:
 
     assert bench.results.failures == []
     assert bench.results.values("rocade", name, "operations")[0] > 0
+
+
+def test_the_role_of_secured_loads_has_rules_of_every_kind() -> None:
+    rules = secured.permissions()
+
+    assert len(rules) == secured.RULES
+    assert {rule["match"] for rule in rules} == {"exact", "prefix", "wildcard"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
+def test_a_short_run_of_the_noisy_client_gives_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert noisy.main(["--runs", "1", "--seconds", "0.2", "--no-pin"]) == 0
+
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
+    assert [row.split("|")[1].strip() for row in rows] == [scene.text for scene in noisy.SCENES]
+
+
+def test_a_router_that_cannot_be_secured_is_left_out() -> None:
+    bench = Bench(
+        [routers.custom("other=false {port}")],
+        [loads.LOADS["rpc-secured"]],
+        routers.Cores(frozenset(), frozenset()),
+        0.1,
+    )
+
+    bench.run(runs=1, minutes=1)
+
+    assert (bench.results.failures, bench.results.loads()) == ([], [])
