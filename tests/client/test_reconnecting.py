@@ -55,6 +55,22 @@ class Diary:
             await within(self._news.wait_for(lambda: self.entries.count(name) >= count))
 
 
+@pytest.mark.parametrize("scheme", ["ws", "rs"])
+async def test_a_session_that_can_be_resumed_counts_as_the_router_does(scene: Scene, scheme: str) -> None:
+    async def echo(value: int) -> int:
+        return value
+
+    async with through_proxy(scene, scheme) as (proxy, session):
+        await session.register(echo, "com.example.echo")
+        # Both sides confirm every 64 messages, now and then at the same time.
+        for value in range(1000):
+            assert await session.call("com.example.echo", value) == value
+
+        assert session._channel.received - 1 == 2000
+        assert session._channel.outbox.confirmed > 1900
+    assert proxy.connections == 1
+
+
 @asynccontextmanager
 async def through_proxy(scene: Scene, scheme: str = "ws", **options: object) -> AsyncIterator[tuple[Proxy, Session]]:
     async with Proxy(scene.port) as proxy:

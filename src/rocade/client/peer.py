@@ -20,7 +20,6 @@ from rocade.wamp.messages import (
     Goodbye,
     Hello,
     Message,
-    Received,
     Welcome,
 )
 
@@ -94,8 +93,7 @@ class Peer:
             else:
                 channel = self._channel
                 channel.size = len(data)
-                if type(message) is not Received:
-                    channel.count()
+                channel.count(message)
                 handle(message)
         except ProtocolViolation as violation:
             self._violated(violation)
