@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rocade.client.details import Context as Context
     from rocade.client.details import Event as Event
     from rocade.client.details import EventDetails as EventDetails
+    from rocade.client.details import PastEvent as PastEvent
     from rocade.client.errors import error as error
     from rocade.client.options import CallOptions as CallOptions
     from rocade.client.options import PublishOptions as PublishOptions
@@ -79,6 +80,7 @@ _LAZY = {
     "Jwt": "rocade.client.authentication",
     "NoSuchProcedure": "rocade.errors",
     "NotAuthorized": "rocade.errors",
+    "PastEvent": "rocade.client.details",
     "PayloadNotSerializable": "rocade.errors",
     "PayloadTooLarge": "rocade.errors",
     "PublishOptions": "rocade.client.options",

@@ -352,6 +352,7 @@ class Connector:
                 raise ConnectionFailed(f"{attempt} attempts to connect again have failed")
         logger.info("connected again, in %s session", "the same" if resumed else "a new")
         if resumed:
+            await self._session._testaments.restore("detached")
             await self._tell("resume")
         else:
             await self._restore()
@@ -359,6 +360,7 @@ class Connector:
 
     async def _restore(self) -> None:
         """Register and subscribe in a new session as in the one before."""
+        await self._session._testaments.restore("detached", "destroyed")
         await self._session._subscriber.restore()
         refused = await self._session._callee.restore()
         attempt = 0
