@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rocade.client.authentication import Ticket as Ticket
     from rocade.client.authentication import WampCra as WampCra
     from rocade.client.callee import Registration as Registration
+    from rocade.client.component import Component as Component
+    from rocade.client.component import load_component as load_component
+    from rocade.client.component import run_component as run_component
     from rocade.client.connect import connect as connect
     from rocade.client.connector import Reconnect as Reconnect
     from rocade.client.details import CallDetails as CallDetails
@@ -66,6 +69,7 @@ _LAZY = {
     "CallResult": "rocade.client.details",
     "CallTimeout": "rocade.errors",
     "ClientCertificate": "rocade.client.authentication",
+    "Component": "rocade.client.component",
     "ConnectionFailed": "rocade.errors",
     "ConnectionLost": "rocade.errors",
     "Context": "rocade.client.details",
@@ -99,6 +103,8 @@ _LAZY = {
     "WampCra": "rocade.client.authentication",
     "connect": "rocade.client.connect",
     "error": "rocade.client.errors",
+    "load_component": "rocade.client.component",
+    "run_component": "rocade.client.component",
 }
 __all__ = [*_LAZY, "__version__"]
 
