@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from rocade.client.authentication import Ticket as Ticket
     from rocade.client.authentication import WampCra as WampCra
     from rocade.client.callee import Registration as Registration
+    from rocade.client.component import Component as Component
+    from rocade.client.component import load_component as load_component
+    from rocade.client.component import run_component as run_component
     from rocade.client.connect import connect as connect
     from rocade.client.connector import Reconnect as Reconnect
     from rocade.client.details import CallDetails as CallDetails
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from rocade.client.details import Context as Context
     from rocade.client.details import Event as Event
     from rocade.client.details import EventDetails as EventDetails
+    from rocade.client.details import PastEvent as PastEvent
     from rocade.client.errors import error as error
     from rocade.client.options import CallOptions as CallOptions
     from rocade.client.options import PublishOptions as PublishOptions
@@ -65,6 +69,7 @@ _LAZY = {
     "CallResult": "rocade.client.details",
     "CallTimeout": "rocade.errors",
     "ClientCertificate": "rocade.client.authentication",
+    "Component": "rocade.client.component",
     "ConnectionFailed": "rocade.errors",
     "ConnectionLost": "rocade.errors",
     "Context": "rocade.client.details",
@@ -79,6 +84,7 @@ _LAZY = {
     "Jwt": "rocade.client.authentication",
     "NoSuchProcedure": "rocade.errors",
     "NotAuthorized": "rocade.errors",
+    "PastEvent": "rocade.client.details",
     "PayloadNotSerializable": "rocade.errors",
     "PayloadTooLarge": "rocade.errors",
     "PublishOptions": "rocade.client.options",
@@ -97,6 +103,8 @@ _LAZY = {
     "WampCra": "rocade.client.authentication",
     "connect": "rocade.client.connect",
     "error": "rocade.client.errors",
+    "load_component": "rocade.client.component",
+    "run_component": "rocade.client.component",
 }
 __all__ = [*_LAZY, "__version__"]
 

@@ -377,10 +377,12 @@ class Callee:
         return refused
 
     def close(self) -> list[asyncio.Future[Any]]:
-        """Cancel what runs; those to wait for."""
-        futures = [running.future for running in self._running.values() if running.future is not None]
-        for running in list(self._running.values()):
+        """Cancel what runs, except for whoever calls this; those to wait for."""
+        current = asyncio.current_task()
+        canceled = [running for running in self._running.values() if running.future not in (None, current)]
+        for running in canceled:
             running.is_canceled = True
+        futures = [running.future for running in canceled if running.future is not None]
         for future in futures:
             future.cancel()
         return futures

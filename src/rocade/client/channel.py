@@ -215,11 +215,11 @@ class Channel:
 
     # --- messages in ------------------------------------------------------------------------------
 
-    def count(self) -> None:
-        """A message of the session has arrived, which is not RECEIVED."""
-        self.received += 1
-        if not self._counts:
+    def count(self, message: Message) -> None:
+        """A message has arrived within the session: all count but RECEIVED (docs/resume.md)."""
+        if not self._counts or type(message) is Received:
             return
+        self.received += 1
         if self.received - self._told >= RECEIVED_EVERY:
             self._tell()
         elif self._timer is None:

@@ -97,7 +97,7 @@ def connect(
         dial = dial_websocket if kind == "websocket" else dial_rawsocket
         return await dial(surroundings, target, link_options, connected)
 
-    return connect_over(open_link, realm, credentials=chosen, **options)
+    return connect_over(open_link, realm, credentials=chosen, ping_interval=ping_interval, **options)
 
 
 def connect_in_memory(
@@ -136,6 +136,7 @@ def connect_over(
     resumable: bool = True,
     threads: int = DEFAULT_THREADS,
     agent: str | None = None,
+    ping_interval: float = 0.0,
     on_connect: Hook | None = None,
     on_join: Hook | None = None,
     on_resume: Hook | None = None,
@@ -156,6 +157,7 @@ def connect_over(
         resumable: whether to ask the router to keep the session while there is no connection (docs/resume.md).
         threads: how many plain functions run at the same time.
         agent: what the router is told about the client's software.
+        ping_interval: see `connect`; here for RawSocket only.
         on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
     """
     identity = Identity(
@@ -179,7 +181,7 @@ def connect_over(
         for add, hook in hooks.items():
             if hook is not None:
                 add(hook)
-        await Connector(session, open_link, identity, policy).connect(timeout)
+        await Connector(session, open_link, identity, policy, ping_interval).connect(timeout)
         return session
 
     return Connecting(start)

@@ -13,7 +13,7 @@ from rocade.client.authentication import Credentials, Proof
 from rocade.client.peer import Peer
 from rocade.client.session import Session, in_join_hook
 from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
-from rocade.net.dial import RequestRefused
+from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
 from rocade.wamp.messages import ClientRoles, Hello, HelloDetails, Role, Welcome
 
@@ -21,6 +21,9 @@ __all__ = ["Connector", "Identity", "Open", "Reconnect"]
 
 Open = Callable[[Callable[[Link], Receiver]], Awaitable[Link]]
 """Opens a new link to the router, and calls what it is given with it: that says who receives there."""
+
+_EXPIRY_GRACE = 30.0
+"""Seconds beyond the router's window for which a session may still be resumed: it may notice later than we do."""
 
 # GOODBYE with one of these is meant for this client.
 _FINAL_REASONS = {"wamp.close.killed", "wamp.close.normal", "wamp.close.logout"}
@@ -126,13 +129,21 @@ class Identity:
 class Connector:
     """One session's connections, one after the other."""
 
-    def __init__(self, session: Session, open_link: Open, identity: Identity, reconnect: Reconnect | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        open_link: Open,
+        identity: Identity,
+        reconnect: Reconnect | None,
+        ping_interval: float = 0.0,
+    ) -> None:
         """
         Args:
             session: the session.
             open_link: makes connections.
             identity: for HELLO.
             reconnect: how lost connections are replaced; None is not at all.
+            ping_interval: longest silence in seconds before a ping, on RawSocket; 0 never pings.
         """
         self._session = session
         self._channel = session._channel
@@ -144,6 +155,11 @@ class Connector:
         self._hook_tasks: set[asyncio.Task[None]] = set()
         self._closed: asyncio.Future[Exception | None] = self._channel.loop.create_future()
         self._closing = False
+        self._has_connected = False
+        self._ping_interval = ping_interval
+        # When to stop hoping that the session can be resumed.
+        self._expiry: asyncio.TimerHandle | None = None
+        self._window = 0.0
         # What it takes to resume the session: its id and the latest token.
         self._resume: tuple[int, str] | None = None
         session._connector = self
@@ -173,6 +189,7 @@ class Connector:
                         if self._reconnect is None:
                             raise
                 await self._after_join()
+            self._has_connected = True
         except BaseException as error:
             await self._give_up(error)
             if isinstance(error, TimeoutError) and not isinstance(error, RocadeError):
@@ -246,7 +263,12 @@ class Connector:
             session.welcome = details
         token = details.resume_token if details.resumable else None
         self._resume = None if token is None else (welcome.session, token)
+        self._window = details.resume_window or 0.0
+        self._stop_expiry()
         channel.open(peer.link, details.roles, resumable=token is not None, resumed=resumed)
+        # Autobahn, which Crossbar.io is built on, takes a ping for the head of a long message.
+        if isinstance(peer.link, RawSocketClientConnection) and not (details.agent or "").startswith("Crossbar"):
+            peer.link.watch(self._ping_interval)
 
     def left(self, peer: Peer, reason: str, message: str | None) -> None:
         """See `Owner`."""
@@ -265,7 +287,20 @@ class Connector:
             self._channel.lose(ConnectionLost(f"the connection was lost: {reason}"))
         else:
             self._channel.detach()
+            self._expiry = self._channel.loop.call_later(self._window + _EXPIRY_GRACE, self._expire)
         self._start(self._replace(None, reason, is_final=False))
+
+    def _expire(self) -> None:
+        """The router has given up on the session by now, even if it noticed late that the connection was lost."""
+        self._expiry = None
+        if not self._channel.is_open:
+            self._resume = None
+            self._channel.lose(ConnectionLost("the connection was lost for too long to resume the session"))
+
+    def _stop_expiry(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
 
     def _start(self, work: Any) -> None:
         if self._closing:
@@ -317,6 +352,7 @@ class Connector:
                 raise ConnectionFailed(f"{attempt} attempts to connect again have failed")
         logger.info("connected again, in %s session", "the same" if resumed else "a new")
         if resumed:
+            await self._session._testaments.restore("detached")
             await self._tell("resume")
         else:
             await self._restore()
@@ -324,6 +360,7 @@ class Connector:
 
     async def _restore(self) -> None:
         """Register and subscribe in a new session as in the one before."""
+        await self._session._testaments.restore("detached", "destroyed")
         await self._session._subscriber.restore()
         refused = await self._session._callee.restore()
         attempt = 0
@@ -341,10 +378,16 @@ class Connector:
             in_join_hook.reset(token)
 
     async def _tell(self, event: str, *arguments: Any) -> None:
+        """Tell those who want to know. What fails is logged, unless somebody waits for the first connection."""
         for hook in self._session.hooks(event):
-            answer = hook(self._session, *arguments)
-            if answer is not None:
-                await answer
+            try:
+                answer = hook(self._session, *arguments)
+                if answer is not None:
+                    await answer
+            except Exception:
+                if not self._has_connected:
+                    raise
+                logger.exception("a hook on_%s failed", event)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -384,10 +427,9 @@ class Connector:
 
     async def _finish(self, text: str) -> None:
         """Stop everything that runs."""
+        self._stop_expiry()
         running = [*self._session._callee.close(), *self._session._subscriber.close()]
         self._channel.close(text)
-        current = asyncio.current_task()
-        running = [task for task in running if task is not current]
         if running:
             await asyncio.wait(running, timeout=1.0)
         self._session._threads.close()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rocade.client.session import Session
 
-__all__ = ["CallDetails", "CallResult", "Context", "Event", "EventDetails"]
+__all__ = ["CallDetails", "CallResult", "Context", "Event", "EventDetails", "PastEvent"]
 
 
 class CallResult:
@@ -98,3 +99,11 @@ class Event(EventDetails):
 
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class PastEvent(Event):
+    """An event out of the router's history."""
+
+    timestamp: datetime
+    """When it was published."""

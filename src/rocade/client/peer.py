@@ -20,7 +20,6 @@ from rocade.wamp.messages import (
     Goodbye,
     Hello,
     Message,
-    Received,
     Welcome,
 )
 
@@ -72,6 +71,8 @@ class Peer:
         # Message class -> what takes it; empty until there is a session.
         self._handlers: Mapping[type[Message], Any] = {}
         self._state = SessionState.CLOSED
+        # Whether the owner knows of a session here.
+        self._has_session = False
         self._task: asyncio.Task[None] | None = None
         self._gone: asyncio.Future[None] = channel.loop.create_future()
         self._goodbye: asyncio.Future[None] | None = None
@@ -92,8 +93,7 @@ class Peer:
             else:
                 channel = self._channel
                 channel.size = len(data)
-                if type(message) is not Received:
-                    channel.count()
+                channel.count(message)
                 handle(message)
         except ProtocolViolation as violation:
             self._violated(violation)
@@ -113,7 +113,7 @@ class Peer:
 
     def link_lost(self, reason: str) -> None:
         """The connection is gone."""
-        was_open = self._state is SessionState.ESTABLISHED
+        has_session, self._has_session = self._has_session, False
         self._handlers = {}
         self._state = SessionState.ABORTED
         if self._task is not None:
@@ -126,7 +126,7 @@ class Peer:
             self._goodbye.set_result(None)
         if not self._gone.done():
             self._gone.set_result(None)
-        if was_open:
+        if has_session:
             self._owner.lost(self, reason)
 
     # --- the end ----------------------------------------------------------------------------------
@@ -137,6 +137,7 @@ class Peer:
             self._goodbye = self._channel.loop.create_future()
             self._channel.outbox.flush()
             self._handlers = {}
+            self._has_session = False
             self._send(Goodbye(CloseDetails(message), reason))
             await asyncio.wait([self._goodbye], timeout=GOODBYE_TIMEOUT)
         self.link.close()
@@ -147,6 +148,7 @@ class Peer:
     def abandon(self) -> None:
         """Drop the connection."""
         self._handlers = {}
+        self._has_session = False
         self._state = SessionState.ABORTED
         if self._task is not None:
             self._task.cancel()
@@ -162,17 +164,19 @@ class Peer:
 
     def _refuse(self, refusal: HandshakeRefused) -> None:
         """We do not want the session."""
+        if self._state is SessionState.ABORTED:
+            return
         self._send(Abort(CloseDetails(str(refusal)), refusal.uri))
         self._end(refusal.uri, str(refusal), refusal)
         self.link.close()
 
     def _end(self, reason: str, message: str | None, error: Exception) -> None:
-        was_open = self._state is SessionState.ESTABLISHED
+        has_session, self._has_session = self._has_session, False
         self._handlers = {}
         self._state = SessionState.ABORTED
         if not self.welcome.done():
             self.welcome.set_exception(error)
-        if was_open:
+        if has_session:
             self._owner.left(self, reason, message)
 
     # --- messages of the session's life -----------------------------------------------------------
@@ -203,6 +207,7 @@ class Peer:
             proof.check(welcome.details)
         self._state = SessionState.ESTABLISHED
         self._handlers = self._channel.handlers
+        self._has_session = True
         self._owner.joined(self, welcome)
         if not self.welcome.done():
             self.welcome.set_result(welcome)
@@ -223,6 +228,8 @@ class Peer:
         except HandshakeRefused as refusal:
             self._refuse(refusal)
         except Exception as error:  # of a function that the user gave us
+            if self._state is SessionState.ABORTED:
+                return
             self._send(Abort(CloseDetails("no credentials"), "wamp.error.authentication_failed"))
             self._end("wamp.error.authentication_failed", None, error)
             self.link.close()
@@ -237,6 +244,7 @@ class Peer:
             if not self._goodbye.done():
                 self._goodbye.set_result(None)
             return
+        self._state = SessionState.CLOSING
         self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
         text = message.details.message or message.reason
         self._end(message.reason, message.details.message, HandshakeRefused(message.reason, text))
@@ -244,10 +252,6 @@ class Peer:
 
     def _send(self, message: Message) -> None:
         """Send a message of the session's life, at once."""
-        try:
-            self._state = advance(CLIENT, self._state, Direction.SENT, message)
-        except ProtocolViolation:
-            if type(message) is not Goodbye:  # the answer to the router's
-                return
+        self._state = advance(CLIENT, self._state, Direction.SENT, message)
         wire = self.link.wire
         self.link.write([wire.frame(wire.serializer.encode(message))])

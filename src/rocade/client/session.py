@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rocade.client.callee import Callee, Registration
 from rocade.client.caller import Caller
 from rocade.client.channel import Channel
+from rocade.client.details import PastEvent
+from rocade.client.meta import Scope, Testaments, history
 from rocade.client.options import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
 from rocade.client.subscriber import EventStream, Subscriber, Subscription
 from rocade.client.threads import DEFAULT_THREADS, Threads
@@ -56,6 +58,7 @@ class Session:
         self._caller = Caller(self._channel)
         self._callee = Callee(self._channel, self, self._threads)
         self._subscriber = Subscriber(self._channel, self, self._threads)
+        self._testaments = Testaments(self)
         self._connector: Connector | None = None
         # name of an event -> who is told
         self._hooks: dict[str, list[Hook]] = {}
@@ -207,6 +210,56 @@ class Session:
         """
         chosen = _subscribe_options(options, match, get_retained)
         return EventStream(self._subscriber.events(topic, chosen, is_kept=not in_join_hook.get()))
+
+    def history(
+        self,
+        topic: str,
+        *,
+        match: Match | str = Match.EXACT,
+        limit: int | None = None,
+        reverse: bool = False,
+        **conditions: Any,
+    ) -> AsyncGenerator[PastEvent, None]:
+        """Iterate over events of the past, where the router keeps a history.
+
+        Args:
+            topic: the topic or pattern that the router's configuration names.
+            match: how it stands there.
+            limit: how many events at most.
+            reverse: from the newest to the oldest.
+            **conditions: `from_time`, `after_time`, `before_time`, `until_time` (a `datetime`, or text as in RFC 3339),
+                `from_publication`, `after_publication`, `before_publication`, `until_publication`, `topic`.
+        Raises:
+            ApplicationError: there is no such history, or it may not be read.
+        """
+        return history(self, topic, Match(match), limit, reverse, conditions)
+
+    async def get_events(self, topic: str, limit: int | None = 100, **options: Any) -> list[PastEvent]:
+        """Events of the past as a list: see `history`."""
+        return [event async for event in self.history(topic, limit=limit, **options)]
+
+    async def add_testament(
+        self,
+        topic: str,
+        /,
+        *args: Any,
+        options: PublishOptions | None = None,
+        scope: Scope = "destroyed",
+        **kwargs: Any,
+    ) -> None:
+        """Leave an event behind, which the router publishes when the session is over, however it ends.
+
+        Args:
+            topic, *args, options, **kwargs: as for `publish`.
+            scope: "detached" for when the connection is lost, even if the session is resumed.
+        Raises:
+            ApplicationError: the router refuses.
+        """
+        await self._testaments.add(topic, args, kwargs, options, scope, is_kept=not in_join_hook.get())
+
+    async def flush_testaments(self, scope: Scope = "destroyed") -> None:
+        """Take back all testaments of a scope."""
+        await self._testaments.flush(scope)
 
     # --- procedures -------------------------------------------------------------------------------
 

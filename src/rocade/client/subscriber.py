@@ -269,10 +269,11 @@ class Subscriber:
             self._all.clear()
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Cancel handlers that run; those to wait for."""
-        for task in self._tasks:
+        """Cancel handlers that run, except for whoever calls this; those to wait for."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
             task.cancel()
-        return list(self._tasks)
+        return tasks
 
 
 class EventStream:
