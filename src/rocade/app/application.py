@@ -337,6 +337,7 @@ class Application:
         port: int | None = None,
         insecure: bool = False,
         router: EmbeddedRouter | None = None,
+        tells_callers: bool | None = None,
         **connection: Any,
     ) -> None:
         """Join a router and take up work, on the running event loop. Returns when the application is ready.
@@ -348,6 +349,8 @@ class Application:
             port: on which port, 0 for a free one; 8080 by default, or the next one that is free.
             insecure: let that router listen where other machines reach it, although everybody may do everything.
             router: one of this process, to join in place of a URL.
+            tells_callers: whether callers get to see exceptions, with tracebacks. By default those do who are alone
+                with the application on this machine: with a router that is started here, unless it is insecure.
             **connection: further arguments of `rocade.connect`, such as credentials.
         Raises:
             RuntimeError: it runs already.
@@ -356,16 +359,19 @@ class Application:
             Exception: what a function that waits for "app.starting" or "app.ready" raises.
         """
         from rocade.app.running import Run
-        from rocade.serve.embedded import EmbeddedRouter
 
         if self._run is not None:
             raise RuntimeError(f"{self!r} runs already")
         where = url if router is None else router
-        own = EmbeddedRouter(realm) if where is None else None
-        if own is not None:
+        own = None
+        if where is None:
+            # Imported here: those who join a router elsewhere need no server.
+            from rocade.serve.embedded import EmbeddedRouter
+
+            own = EmbeddedRouter(realm)
             own.bind(host, port, insecure=insecure)
-        # Whoever is alone on this machine may see what goes wrong.
-        tells_callers = own is not None and not insecure
+        if tells_callers is None:
+            tells_callers = own is not None and not insecure
         run = Run(
             self._procedures,
             self._subscriptions,
@@ -379,8 +385,6 @@ class Application:
             if own is not None:
                 await own.start()
                 logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
-            elif isinstance(where, str):
-                logger.info("joining %s, realm %s", where, realm)
             await run.begin_all(own or where or "", realm, connection)
         except BaseException:
             self._run = self._router = None
@@ -443,8 +447,12 @@ class Application:
         """
         from rocade.app.process import run
 
-        options = {"host": host, "port": port, "insecure": insecure, **connection}
-        run(self, lambda: self.start(url, realm, **options), log_level)
+        async def start() -> None:
+            if url is not None:
+                logger.info("joining %s, realm %s", url, realm)
+            await self.start(url, realm, host=host, port=port, insecure=insecure, **connection)
+
+        run(self, start, log_level)
 
 
 def _counts(procedures: Sequence[Procedure], subscriptions: Sequence[Subscription]) -> str:

@@ -170,8 +170,6 @@ class EmbeddedRouter:
             )
             await listener.start(sock)
             self._listeners.append(listener)
-        for sock, _ in self._sockets:
-            logger.info("WebSocket on ws://%s%s, RawSocket there too", describe(sock), WEBSOCKET_PATH)
 
     async def stop(self) -> None:
         """Say GOODBYE to all sessions, close all connections, stop listening."""

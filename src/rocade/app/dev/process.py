@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from typing import Any
@@ -30,9 +31,15 @@ class Child:
         """Start a process, which imports what it will need and waits."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rocade.app.dev.child", str(theirs.fileno()), pass_fds=[theirs.fileno()]
-            )
+            # Ctrl-C is for all processes of the terminal, but this one ends when it is told to. It ignores the signal
+            # as soon as it can; until then the signal is blocked, which children inherit.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "rocade.app.dev.child", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         lines, control = await asyncio.open_connection(sock=ours)
         return cls(process, lines, control)
 
