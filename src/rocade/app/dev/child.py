@@ -119,7 +119,8 @@ async def _serve(application: Application, order: dict[str, Any], control: Contr
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     control.when_told(stop)
     try:
-        await application.start(order["url"], order["realm"], tells_callers=True)
+        # A session that is lost here is lost with its process: nobody would resume it.
+        await application.start(order["url"], order["realm"], tells_callers=True, resumable=False)
     except RocadeError as error:
         print(f"rocade: {told(error)}", file=sys.stderr)
         return 1
