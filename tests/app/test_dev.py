@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from tests.app.programs import Program
 
@@ -202,6 +203,23 @@ def test_what_the_application_imports_is_watched_and_so_is_what_is_asked_for(tmp
         assert "changed: shop/stock.py" in program.text
         assert "changed: page.html" in program.text
         assert "notes.txt" not in program.text
+
+
+async def test_files_are_served_as_the_latest_code_says(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text(name)
+    write(tmp_path, text=APP + '\napp.http.serve("/", "one")\n')
+    with dev(tmp_path) as program:
+        program.wait_for("application ready")
+        page = program.url.replace("ws://", "http://").removesuffix("ws")
+        async with httpx.AsyncClient() as browser:
+            assert (await browser.get(page)).text == "one"
+
+            write(tmp_path, text=APP + '\napp.http.serve("/", "two")\n')
+            program.wait_for("application ready", 2)
+
+            assert (await browser.get(page)).text == "two"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

@@ -107,7 +107,9 @@ def test_the_plugin_is_announced_under_the_name_of_its_module() -> None:
 
 
 def test_the_plugin_costs_those_nothing_who_do_not_use_it() -> None:
-    code = "import pytest, sys; before = set(sys.modules); import rocade.testing.plugin; print(*set(sys.modules) - before)"
+    code = (
+        "import pytest, sys; before = set(sys.modules); import rocade.testing.plugin; print(*set(sys.modules) - before)"
+    )
 
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 

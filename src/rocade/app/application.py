@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rocade.app.declarations import InvokePolicy, MatchPolicy, Procedure, Subscription, derived_uri, place
+from rocade.app.http import Http, services
 from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
@@ -43,6 +44,7 @@ class Application:
 
     Attributes:
         name: what the names of its procedures begin with.
+        http: what is served over HTTP beside them.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -55,6 +57,7 @@ class Application:
         if name and (not is_uri(name) or is_reserved(name)):
             raise ValueError(f"{shown(name)} cannot be the name of an application: no URI can begin with it")
         self.name = name
+        self.http = Http(self)
         self._procedures: list[Procedure] = []
         self._subscriptions: list[Subscription] = []
         self._signals = Listeners()
@@ -109,7 +112,7 @@ class Application:
             return self.register()(procedure)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.register", "write await app.session.register(function, uri)")
+            self.check_setup("@app.register", "write await app.session.register(function, uri)")
             uri = derived_uri(self.name, function) if procedure is None else procedure
             declared = Procedure(function=function, uri=uri, **options)
             for other in self._procedures:
@@ -161,7 +164,7 @@ class Application:
             return self.subscribe()(topic)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
+            self.check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
             uri = derived_uri(self.name, function) if topic is None else topic
             self._subscriptions.append(Subscription(function=function, uri=uri, **options))
             return function
@@ -188,7 +191,7 @@ class Application:
         check_signal(name)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.signal")
+            self.check_setup("@app.signal")
             self._signals.add(name, function)
             return function
 
@@ -213,13 +216,21 @@ class Application:
         check_hook(name)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.on")
+            self.check_setup("@app.on")
             self._hooks.add(name, function)
             return function
 
         return decorate
 
-    def _check_setup(self, what: str, instead: str = "") -> None:
+    def check_setup(self, what: str, instead: str = "") -> None:
+        """Refuse a declaration while the application runs.
+
+        Args:
+            what: the declaration.
+            instead: what to do in a running application.
+        Raises:
+            RuntimeError: it runs.
+        """
         if self._run is not None:
             text = f"{self!r} runs already: {what} belongs above app.run(), where the module is loaded"
             raise RuntimeError(f"{text}; in a running application, {instead}" if instead else text)
@@ -370,6 +381,8 @@ class Application:
 
             own = EmbeddedRouter(realm)
             own.bind(host, port, insecure=insecure)
+            if self.http.files:
+                own.serve(services(self.http.files))
         if tells_callers is None:
             tells_callers = own is not None and not insecure
         run = Run(
@@ -450,6 +463,8 @@ class Application:
         async def start() -> None:
             if url is not None:
                 logger.info("joining %s, realm %s", url, realm)
+                if self.http.files:
+                    logger.warning("app.http.serve has no effect with a URL: have that router serve the files")
             await self.start(url, realm, host=host, port=port, insecure=insecure, **connection)
 
         run(self, start, log_level)

@@ -38,9 +38,9 @@ class Control:
         self._socket = socket.socket(fileno=descriptor)
         self._lines = self._socket.makefile("rb")
 
-    def tell(self, event: str) -> None:
+    def tell(self, event: str, **more: Any) -> None:
         """Say how far it is."""
-        self._socket.sendall(msgspec.json.encode({"event": event}) + b"\n")
+        self._socket.sendall(msgspec.json.encode({"event": event, **more}) + b"\n")
 
     def order(self) -> dict[str, Any] | None:
         """Wait for the next order; None when there will be none."""
@@ -76,7 +76,7 @@ def main() -> int:
     application = _load(target)
     if application is None:
         return 1
-    control.tell("loaded")
+    control.tell("loaded", files=application.http.files)
     if control.order() is None:
         return 0
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from rocade.app.http import Files
+
 __all__ = ["Child"]
 
 STOP_SECONDS = 6.0
@@ -17,7 +19,11 @@ STOP_SECONDS = 6.0
 
 
 class Child:
-    """A process that an application runs in, or will."""
+    """A process that an application runs in, or will.
+
+    Attributes:
+        files: what the application has its router serve.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, lines: asyncio.StreamReader, control: Any) -> None:
         """Made by `start`."""
@@ -25,6 +31,7 @@ class Child:
         self._lines = lines
         self._control: asyncio.StreamWriter = control
         self._end = asyncio.ensure_future(process.wait())
+        self.files: list[Files] = []
 
     @classmethod
     async def start(cls) -> Child:
@@ -46,12 +53,14 @@ class Child:
     async def load(self, order: dict[str, Any]) -> bool:
         """Have it import the application; whether that has gone well. The child itself says what has not."""
         self._tell(order)
-        return await self._event() == "loaded"
+        message = await self._message()
+        self.files = msgspec.convert(message.get("files", []), list[Files])
+        return bool(message)
 
     async def begin(self) -> bool:
         """Let the application start; whether it is ready."""
         self._tell({})
-        return await self._event() == "ready"
+        return bool(await self._message())
 
     async def end(self) -> int:
         """Wait until the process has ended; returns its exit code."""
@@ -79,10 +88,10 @@ class Child:
         if not self._control.is_closing():
             self._control.write(msgspec.json.encode(order) + b"\n")
 
-    async def _event(self) -> str:
-        """What it says next; "" if it has ended instead."""
+    async def _message(self) -> dict[str, Any]:
+        """What it says next, which is that all went well; empty if it has ended instead."""
         try:
             line = await self._lines.readline()
         except ConnectionError:
             line = b""
-        return str(msgspec.json.decode(line)["event"]) if line else ""
+        return msgspec.json.decode(line, type=dict[str, Any]) if line else {}

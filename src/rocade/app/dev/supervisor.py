@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rocade.app.dev.process import Child
+from rocade.app.http import services
 from rocade.app.target import check, directory_of
 from rocade.errors import ConfigurationError
 from rocade.serve.embedded import EmbeddedRouter
@@ -75,12 +76,13 @@ async def _serve(
         router = EmbeddedRouter(realm, authorizer=hold)
         router.bind(host, port, insecure=insecure)
         router.bind_unix(path)
+        router.serve({})
         await router.start()
         logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
         order = {"target": target, "url": f"unix:{path}", "realm": realm, "log_level": log_level}
         try:
             async with _changes(target, watch) as changes:
-                await Supervisor(order, hold, changes).run(stopping)
+                await Supervisor(order, router, hold, changes).run(stopping)
         finally:
             await router.stop()
     logger.info("stopped")
@@ -159,14 +161,16 @@ def _relative(name: str) -> str:
 class Supervisor:
     """Keeps one application running, and one process ready for the next."""
 
-    def __init__(self, order: dict[str, Any], hold: Hold, changes: Changes) -> None:
+    def __init__(self, order: dict[str, Any], router: EmbeddedRouter, hold: Hold, changes: Changes) -> None:
         """
         Args:
             order: what a child is told to load.
-            hold: of the router.
+            router: what the application joins.
+            hold: keeps calls of the router back.
             changes: of the files.
         """
         self._order = order
+        self._router = router
         self._hold = hold
         self._changes = changes
         # The application that runs, the one that is to take its place, and the process for the next.
@@ -240,6 +244,7 @@ class Supervisor:
             await before.stop()
         assert self._fresh is not None
         self._current, self._fresh = self._fresh, None
+        self._router.serve(services(self._current.files))
         if await self._current.begin():
             logger.info("application ready after %.2f s; Ctrl-C stops it", time.monotonic() - begin)
 
