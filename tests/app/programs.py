@@ -34,6 +34,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "NO_COLOR": "1", **environment},
         )
         self._lines: list[str] = []
@@ -72,6 +73,10 @@ class Program:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
+
+    def signal_group(self, number: signal.Signals) -> None:
+        """Send a signal to it and to its children, as a terminal does."""
+        os.killpg(self._process.pid, number)
 
     def wait(self) -> int:
         """Wait until it has ended; returns its exit code."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import rocade
@@ -804,3 +806,34 @@ async def test_a_limited_generator_fails_as_other_procedures_do(
             await client.call("demo.count")
 
     assert any("called demo.count()" in message for message in caplog.messages)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+async def test_files_are_served_beside_the_websocket(app: Application, tmp_path: Path) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "index.html").write_text("<h1>Chat</h1>")
+    app.http.serve("/", str(tmp_path / "web"))
+
+    async with app.running(port=0):
+        address = app_url(app).removeprefix("ws://").removesuffix("/ws")
+        async with httpx.AsyncClient() as browser:
+            page = await browser.get(f"http://{address}/")
+            missing = await browser.get(f"http://{address}/missing")
+        async with rocade.connect(app_url(app)) as client:
+            assert client.is_open
+
+    assert (page.status_code, page.text) == (200, "<h1>Chat</h1>")
+    assert page.headers["content-type"].startswith("text/html")
+    assert missing.status_code == 404
+
+
+def test_files_that_are_not_there_or_not_to_be_found_are_refused(app: Application, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"there is no directory '.*tests/app/no_such_directory' to serve"):
+        app.http.serve("/", "no_such_directory")
+    with pytest.raises(ValueError, match="the path '/ws' is taken"):
+        app.http.serve("ws", str(tmp_path))
+    app.http.serve("/a/", str(tmp_path))
+    with pytest.raises(ValueError, match="the path '/a' is taken"):
+        app.http.serve("/a", str(tmp_path))

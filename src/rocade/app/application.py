@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from rocade.app.declarations import InvokePolicy, MatchPolicy, Procedure, Subscription, derived_uri, place
+from rocade.app.http import Http, services
 from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
@@ -43,6 +44,7 @@ class Application:
 
     Attributes:
         name: what the names of its procedures begin with.
+        http: what is served over HTTP beside them.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -55,6 +57,7 @@ class Application:
         if name and (not is_uri(name) or is_reserved(name)):
             raise ValueError(f"{shown(name)} cannot be the name of an application: no URI can begin with it")
         self.name = name
+        self.http = Http(self)
         self._procedures: list[Procedure] = []
         self._subscriptions: list[Subscription] = []
         self._signals = Listeners()
@@ -109,7 +112,7 @@ class Application:
             return self.register()(procedure)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.register", "write await app.session.register(function, uri)")
+            self.check_setup("@app.register", "write await app.session.register(function, uri)")
             uri = derived_uri(self.name, function) if procedure is None else procedure
             declared = Procedure(function=function, uri=uri, **options)
             for other in self._procedures:
@@ -161,7 +164,7 @@ class Application:
             return self.subscribe()(topic)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
+            self.check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
             uri = derived_uri(self.name, function) if topic is None else topic
             self._subscriptions.append(Subscription(function=function, uri=uri, **options))
             return function
@@ -188,7 +191,7 @@ class Application:
         check_signal(name)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.signal")
+            self.check_setup("@app.signal")
             self._signals.add(name, function)
             return function
 
@@ -213,13 +216,21 @@ class Application:
         check_hook(name)
 
         def decorate(function: F) -> F:
-            self._check_setup("@app.on")
+            self.check_setup("@app.on")
             self._hooks.add(name, function)
             return function
 
         return decorate
 
-    def _check_setup(self, what: str, instead: str = "") -> None:
+    def check_setup(self, what: str, instead: str = "") -> None:
+        """Refuse a declaration while the application runs.
+
+        Args:
+            what: the declaration.
+            instead: what to do in a running application.
+        Raises:
+            RuntimeError: it runs.
+        """
         if self._run is not None:
             text = f"{self!r} runs already: {what} belongs above app.run(), where the module is loaded"
             raise RuntimeError(f"{text}; in a running application, {instead}" if instead else text)
@@ -337,6 +348,7 @@ class Application:
         port: int | None = None,
         insecure: bool = False,
         router: EmbeddedRouter | None = None,
+        tells_callers: bool | None = None,
         **connection: Any,
     ) -> None:
         """Join a router and take up work, on the running event loop. Returns when the application is ready.
@@ -348,6 +360,8 @@ class Application:
             port: on which port, 0 for a free one; 8080 by default, or the next one that is free.
             insecure: let that router listen where other machines reach it, although everybody may do everything.
             router: one of this process, to join in place of a URL.
+            tells_callers: whether callers get to see exceptions, with tracebacks. By default those do who are alone
+                with the application on this machine: with a router that is started here, unless it is insecure.
             **connection: further arguments of `rocade.connect`, such as credentials.
         Raises:
             RuntimeError: it runs already.
@@ -356,16 +370,21 @@ class Application:
             Exception: what a function that waits for "app.starting" or "app.ready" raises.
         """
         from rocade.app.running import Run
-        from rocade.serve.embedded import EmbeddedRouter
 
         if self._run is not None:
             raise RuntimeError(f"{self!r} runs already")
         where = url if router is None else router
-        own = EmbeddedRouter(realm) if where is None else None
-        if own is not None:
+        own = None
+        if where is None:
+            # Imported here: those who join a router elsewhere need no server.
+            from rocade.serve.embedded import EmbeddedRouter
+
+            own = EmbeddedRouter(realm)
             own.bind(host, port, insecure=insecure)
-        # Whoever is alone on this machine may see what goes wrong.
-        tells_callers = own is not None and not insecure
+            if self.http.files:
+                own.serve(services(self.http.files))
+        if tells_callers is None:
+            tells_callers = own is not None and not insecure
         run = Run(
             self._procedures,
             self._subscriptions,
@@ -379,8 +398,6 @@ class Application:
             if own is not None:
                 await own.start()
                 logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
-            elif isinstance(where, str):
-                logger.info("joining %s, realm %s", where, realm)
             await run.begin_all(own or where or "", realm, connection)
         except BaseException:
             self._run = self._router = None
@@ -443,8 +460,14 @@ class Application:
         """
         from rocade.app.process import run
 
-        options = {"host": host, "port": port, "insecure": insecure, **connection}
-        run(self, lambda: self.start(url, realm, **options), log_level)
+        async def start() -> None:
+            if url is not None:
+                logger.info("joining %s, realm %s", url, realm)
+                if self.http.files:
+                    logger.warning("app.http.serve has no effect with a URL: have that router serve the files")
+            await self.start(url, realm, host=host, port=port, insecure=insecure, **connection)
+
+        run(self, start, log_level)
 
 
 def _counts(procedures: Sequence[Procedure], subscriptions: Sequence[Subscription]) -> str:

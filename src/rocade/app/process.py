@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import RocadeError
@@ -17,10 +18,13 @@ from rocade.serve.loop import loop_factory, on_stop_signals
 if TYPE_CHECKING:
     from rocade.app.application import Application
 
-__all__ = ["run"]
+__all__ = ["loading", "run", "told"]
 
 THREAD_SECONDS = 0.2
 """How long a thread whose work is done has to end."""
+
+# What is being loaded, if anything.
+_loading: str | None = None
 
 logger = logging.getLogger("rocade.app")
 
@@ -36,6 +40,7 @@ def run(application: Application, start: Callable[[], Awaitable[None]], log_leve
         RuntimeError: an event loop runs already.
         SystemExit: with code 1: it could not start, or has lost its router for good.
     """
+    _check_loading()
     _check_loop()
     if not logging.getLogger().handlers:
         configure_logging(log_level)
@@ -44,6 +49,26 @@ def run(application: Application, start: Callable[[], Awaitable[None]], log_leve
     _leave_threads(code)
     if code:
         sys.exit(code)
+
+
+@contextmanager
+def loading(target: str) -> Iterator[None]:
+    """While a module is loaded for somebody who will run its application otherwise: `app.run()` is an error.
+
+    Args:
+        target: what is loaded.
+    """
+    global _loading
+    _loading = target
+    try:
+        yield
+    finally:
+        _loading = None
+
+
+def _check_loading() -> None:
+    if _loading is not None:
+        raise RuntimeError(f"app.run() was called while {_loading} was loaded: put it below if __name__ == '__main__':")
 
 
 def _check_loop() -> None:
@@ -83,13 +108,17 @@ async def _has_started(starting: asyncio.Future[None]) -> bool:
         await starting
     except RocadeError as error:
         # What it says is for the user to mend; where it was raised says nothing.
-        notes = "".join(f", {note}" for note in getattr(error, "__notes__", ()))
-        logger.error("could not start: %s%s", error, notes)
+        logger.error("could not start: %s", told(error))
     except Exception:
         logger.exception("could not start")
     else:
         return True
     return False
+
+
+def told(error: Exception) -> str:
+    """An exception in one line, with what was noted on its way."""
+    return ", ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 async def _work(application: Application, stop: asyncio.Future[Any]) -> int:

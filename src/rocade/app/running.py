@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocade.app.declarations import Procedure, Subscription, place
 from rocade.app.endpoints import EventEndpoint, ProcedureEndpoint
@@ -16,7 +16,9 @@ from rocade.client.options import RegisterOptions
 from rocade.client.session import Session, in_join_hook
 from rocade.client.threads import Threads
 from rocade.errors import ApplicationError, RocadeError
-from rocade.serve.embedded import EmbeddedRouter
+
+if TYPE_CHECKING:
+    from rocade.serve.embedded import EmbeddedRouter
 
 __all__ = ["Run"]
 

@@ -12,7 +12,7 @@ from types import ModuleType
 from rocade.app.application import Application
 from rocade.errors import ConfigurationError
 
-__all__ = ["directory_of", "load"]
+__all__ = ["check", "directory_of", "load"]
 
 USUAL_NAMES = ("app", "application")
 
@@ -27,9 +27,24 @@ def load(target: str) -> Application:
         ConfigurationError: there is no such file, module or application.
         Exception: whatever the module itself raises.
     """
+    check(target)
     name, _, variable = _parts(target)
     module = _file(name) if name.endswith(".py") else _module(name)
     return _application(module, name, variable)
+
+
+def check(target: str) -> None:
+    """Refuse a file that does not exist.
+
+    Raises:
+        ConfigurationError: it does not; or it is no Python file, and no module can have that name.
+    """
+    name, _, _ = _parts(target)
+    if name.endswith(".py"):
+        if not Path(name).is_file():
+            raise ConfigurationError("", f"there is no file {name}")
+    elif not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigurationError("", f"{name!r} is neither a Python file nor the name of a module")
 
 
 def directory_of(target: str) -> Path:
@@ -46,8 +61,6 @@ def _parts(target: str) -> tuple[str, str, str]:
 
 def _file(name: str) -> ModuleType:
     path = Path(name).resolve()
-    if not path.is_file():
-        raise ConfigurationError("", f"there is no file {name}")
     _search_first(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None, "the name ends in .py"

@@ -23,7 +23,7 @@ USAGE_ERROR = 2
 class _Commands(click.Group):
     """Commands by name, each in a module of its own that is imported when it is asked for."""
 
-    names = ("check", "hash", "keygen", "start", "version", "why")
+    names = ("check", "dev", "hash", "keygen", "start", "version", "why")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
@@ -39,6 +39,10 @@ class _Commands(click.Group):
             from rocade.cli.check import check
 
             return check
+        if cmd_name == "dev":
+            from rocade.cli.dev import dev
+
+            return dev
         if cmd_name == "hash":
             from rocade.cli.hash import hash_
 

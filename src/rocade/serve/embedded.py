@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ConfigurationError
 from rocade.net.link import Link, Receiver
@@ -23,6 +23,9 @@ from rocade.serve.authentication import Anonymous
 from rocade.serve.authorization import Authorizer
 from rocade.serve.gateway import DEFAULT_RESUME_WINDOW, Gateway
 from rocade.wamp.messages import Match
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 __all__ = ["DEFAULT_PORT", "EmbeddedRouter"]
 
@@ -90,6 +93,7 @@ class EmbeddedRouter:
         self.entrance: Entrance = entrance if wrap is None else wrap(entrance)
         self._sockets: list[tuple[socket.socket, WebSocketOptions]] = []
         self._listeners: list[Listener] = []
+        self._site: Starlette | None = None
 
     @property
     def port(self) -> int:
@@ -150,28 +154,30 @@ class EmbeddedRouter:
             sock.close()
         self._sockets.clear()
 
-    async def start(self, services: Mapping[str, Any] | None = None) -> None:
-        """Accept clients on all addresses taken.
+    def serve(self, services: Mapping[str, Any]) -> None:
+        """Serve something over HTTP, in place of what was served before. The first time is before `start`.
 
         Args:
             services: HTTP path -> ASGI application for it and what is below.
         """
-        site = None
-        if services:
-            from rocade.serve.web.site import build_site
+        from rocade.serve.web.site import PathRouter, build_site
 
-            site = build_site(services)
+        if self._site is None:
+            self._site = build_site(services)
+        else:
+            self._site.router.default = PathRouter(services)
+
+    async def start(self) -> None:
+        """Accept clients on all addresses taken."""
         for sock, options in self._sockets:
             listener = Listener(
-                site,
+                self._site,
                 websockets={WEBSOCKET_PATH: WebSocketEndpoint(options, self.entrance)},
                 rawsocket=RawSocketEndpoint(RawSocketOptions(), self.entrance),
                 shutdown_timeout=SHUTDOWN_SECONDS,
             )
             await listener.start(sock)
             self._listeners.append(listener)
-        for sock, _ in self._sockets:
-            logger.info("WebSocket on ws://%s%s, RawSocket there too", describe(sock), WEBSOCKET_PATH)
 
     async def stop(self) -> None:
         """Say GOODBYE to all sessions, close all connections, stop listening."""

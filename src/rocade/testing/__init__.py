@@ -8,10 +8,34 @@
 
 With the pytest plugin that comes with Rocade, a test that fails shows the messages that were exchanged, and there is
 the fixture `rocade_router`: a router that listens, for clients of all kinds.
+
+Names are imported when they are first used, as pytest imports the plugin wherever Rocade is installed.
 """
 
-from rocade.testing.applications import running
-from rocade.testing.clock import VirtualClock
-from rocade.testing.recording import Recording
+from __future__ import annotations
 
-__all__ = ["Recording", "VirtualClock", "running"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rocade.testing.applications import running as running
+    from rocade.testing.clock import VirtualClock as VirtualClock
+    from rocade.testing.recording import Recording as Recording
+    from rocade.testing.routers import ListeningRouter as ListeningRouter
+
+# name -> module that has it
+_LAZY = {
+    "ListeningRouter": "rocade.testing.routers",
+    "Recording": "rocade.testing.recording",
+    "VirtualClock": "rocade.testing.clock",
+    "running": "rocade.testing.applications",
+}
+__all__ = [*_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module 'rocade.testing' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(module), name)
+    return value

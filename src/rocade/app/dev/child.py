@@ -7,6 +7,7 @@ of JSON: load the application, begin, stop. The end of the socket, which is the 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import signal
 import socket
 import sys
@@ -18,9 +19,10 @@ import msgspec
 
 from rocade.app import target as targets
 from rocade.app.application import Application
-from rocade.errors import ConfigurationError
+from rocade.app.process import loading, told
+from rocade.errors import ConfigurationError, RocadeError
 from rocade.serve.logs import configure_logging
-from rocade.serve.loop import loop_factory, on_stop_signals
+from rocade.serve.loop import loop_factory
 
 __all__ = ["main"]
 
@@ -36,9 +38,9 @@ class Control:
         self._socket = socket.socket(fileno=descriptor)
         self._lines = self._socket.makefile("rb")
 
-    def tell(self, event: str) -> None:
+    def tell(self, event: str, **more: Any) -> None:
         """Say how far it is."""
-        self._socket.sendall(msgspec.json.encode({"event": event}) + b"\n")
+        self._socket.sendall(msgspec.json.encode({"event": event, **more}) + b"\n")
 
     def order(self) -> dict[str, Any] | None:
         """Wait for the next order; None when there will be none."""
@@ -60,7 +62,9 @@ def main() -> int:
     """Run until told to stop; returns the exit code."""
     # Ctrl-C is for the whole group of processes; the parent decides in which order they end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     control = Control(int(sys.argv[1]))
+    _prepare()
     order = control.order()
     if order is None:
         return 0
@@ -72,16 +76,25 @@ def main() -> int:
     application = _load(target)
     if application is None:
         return 1
-    control.tell("loaded")
+    control.tell("loaded", files=application.http.files)
     if control.order() is None:
         return 0
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(application, order, control))
 
 
+def _prepare() -> None:
+    """Import what an application will need, while nobody waits."""
+    import rocade.app.running
+    import rocade.client.connect  # noqa: F401
+
+    loop_factory()
+
+
 def _load(target: str) -> Application | None:
     try:
-        return targets.load(target)
+        with loading(target):
+            return targets.load(target)
     except ConfigurationError as error:
         print(f"rocade: {error}", file=sys.stderr)
     except SystemExit as end:
@@ -92,23 +105,25 @@ def _load(target: str) -> Application | None:
 
 
 def _of_the_user(trace: TracebackType | None) -> TracebackType | None:
-    """A traceback without the frames that belong to the import."""
-    here = trace
-    while here is not None:
-        name = here.tb_frame.f_code.co_filename
-        if not name.startswith("<frozen importlib") and name not in (__file__, targets.__file__):
-            return here
-        here = here.tb_next
+    """A traceback without the frames that belong to the import. Of a syntax error, nothing is left."""
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if not name.startswith("<frozen importlib") and name not in (__file__, targets.__file__, importlib.__file__):
+            return trace
+        trace = trace.tb_next
     return None
 
 
 async def _serve(application: Application, order: dict[str, Any], control: Control) -> int:
     stop = asyncio.Event()
-    on_stop_signals(stop.set)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     control.when_told(stop)
     try:
-        await application.start(order["url"], order["realm"])
+        # A session that is lost here is lost with its process: nobody would resume it.
+        await application.start(order["url"], order["realm"], tells_callers=True, resumable=False)
+    except RocadeError as error:
+        print(f"rocade: {told(error)}", file=sys.stderr)
+        return 1
     except Exception as error:
         traceback.print_exception(error)
         return 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import sys
 from typing import Any
 
 import msgspec
+
+from rocade.app.http import Files
 
 __all__ = ["Child"]
 
@@ -16,7 +19,11 @@ STOP_SECONDS = 6.0
 
 
 class Child:
-    """A process that an application runs in, or will."""
+    """A process that an application runs in, or will.
+
+    Attributes:
+        files: what the application has its router serve.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, lines: asyncio.StreamReader, control: Any) -> None:
         """Made by `start`."""
@@ -24,27 +31,36 @@ class Child:
         self._lines = lines
         self._control: asyncio.StreamWriter = control
         self._end = asyncio.ensure_future(process.wait())
+        self.files: list[Files] = []
 
     @classmethod
     async def start(cls) -> Child:
         """Start a process, which imports what it will need and waits."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "rocade.app.dev.child", str(theirs.fileno()), pass_fds=[theirs.fileno()]
-            )
+            # Ctrl-C is for all processes of the terminal, but this one ends when it is told to. It ignores the signal
+            # as soon as it can; until then the signal is blocked, which children inherit.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "rocade.app.dev.child", str(theirs.fileno()), pass_fds=[theirs.fileno()]
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         lines, control = await asyncio.open_connection(sock=ours)
         return cls(process, lines, control)
 
     async def load(self, order: dict[str, Any]) -> bool:
         """Have it import the application; whether that has gone well. The child itself says what has not."""
         self._tell(order)
-        return await self._event() == "loaded"
+        message = await self._message()
+        self.files = msgspec.convert(message.get("files", []), list[Files])
+        return bool(message)
 
     async def begin(self) -> bool:
         """Let the application start; whether it is ready."""
         self._tell({})
-        return await self._event() == "ready"
+        return bool(await self._message())
 
     async def end(self) -> int:
         """Wait until the process has ended; returns its exit code."""
@@ -72,10 +88,10 @@ class Child:
         if not self._control.is_closing():
             self._control.write(msgspec.json.encode(order) + b"\n")
 
-    async def _event(self) -> str:
-        """What it says next; "" if it has ended instead."""
+    async def _message(self) -> dict[str, Any]:
+        """What it says next, which is that all went well; empty if it has ended instead."""
         try:
             line = await self._lines.readline()
         except ConnectionError:
             line = b""
-        return str(msgspec.json.decode(line)["event"]) if line else ""
+        return msgspec.json.decode(line, type=dict[str, Any]) if line else {}

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from rocade.app.dev.process import Child
-from rocade.app.target import directory_of
+from rocade.app.http import services
+from rocade.app.target import check, directory_of
 from rocade.errors import ConfigurationError
 from rocade.serve.embedded import EmbeddedRouter
 from rocade.serve.hold import Hold
 from rocade.serve.logs import LogLevel, configure_logging
-from rocade.serve.loop import loop_factory, on_stop_signals
+from rocade.serve.loop import on_stop_signals
 
 __all__ = ["run"]
 
@@ -48,11 +49,13 @@ def run(
     Returns:
         Exit code: 0 after an orderly end.
     Raises:
-        ConfigurationError: the address cannot be had, there is nothing to watch, or watchfiles is not installed.
+        ConfigurationError: the address cannot be had, there is no such file, or watchfiles is not installed.
     """
+    check(target)
     configure_logging(log_level)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+    # asyncio's own event loop: uvloop resets the signals of child processes, see `Child.start`.
+    with asyncio.Runner() as runner:
         return runner.run(_serve(target, host, port, realm, watch, insecure, log_level))
 
 
@@ -73,12 +76,13 @@ async def _serve(
         router = EmbeddedRouter(realm, authorizer=hold)
         router.bind(host, port, insecure=insecure)
         router.bind_unix(path)
+        router.serve({})
         await router.start()
         logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
         order = {"target": target, "url": f"unix:{path}", "realm": realm, "log_level": log_level}
         try:
             async with _changes(target, watch) as changes:
-                await Supervisor(order, hold, changes).run(stopping)
+                await Supervisor(order, router, hold, changes).run(stopping)
         finally:
             await router.stop()
     logger.info("stopped")
@@ -157,17 +161,21 @@ def _relative(name: str) -> str:
 class Supervisor:
     """Keeps one application running, and one process ready for the next."""
 
-    def __init__(self, order: dict[str, Any], hold: Hold, changes: Changes) -> None:
+    def __init__(self, order: dict[str, Any], router: EmbeddedRouter, hold: Hold, changes: Changes) -> None:
         """
         Args:
             order: what a child is told to load.
-            hold: of the router.
+            router: what the application joins.
+            hold: keeps calls of the router back.
             changes: of the files.
         """
         self._order = order
+        self._router = router
         self._hold = hold
         self._changes = changes
+        # The application that runs, the one that is to take its place, and the process for the next.
         self._current: Child | None = None
+        self._fresh: Child | None = None
         self._spare: Child | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -198,48 +206,54 @@ class Supervisor:
         begin = time.monotonic()
         self._hold.begin()
         try:
-            fresh = await self._load()
-            if fresh is None:
-                if self._current is not None:
-                    logger.error("the application that ran before goes on")
-                return
-            before, self._current = self._current, None
-            if before is not None:
-                await before.stop()
-            if await fresh.begin():
-                self._current = fresh
-                logger.info("application ready after %.2f s; Ctrl-C stops it", time.monotonic() - begin)
+            if await self._load():
+                await self._replace(begin)
+            elif self._current is not None:
+                logger.error("the application that ran before goes on")
             else:
-                logger.error("the application could not start, with code %d", await fresh.end())
+                logger.error("the application could not be loaded; a change of its files tries again")
         finally:
             self._hold.end()
-            if self._spare is None:
-                self._spare = await Child.start()
+        if self._spare is None:
+            self._spare = await Child.start()
 
-    async def _load(self) -> Child | None:
-        """A process with the application loaded; None if it cannot be. A further change begins anew."""
+    async def _load(self) -> bool:
+        """Have a process with the application loaded; False if it cannot be. A further change begins anew."""
         while True:
-            child, self._spare = self._spare or await Child.start(), None
-            loading = asyncio.ensure_future(child.load(self._order))
+            self._fresh, self._spare = self._spare or await Child.start(), None
+            loading = asyncio.ensure_future(self._fresh.load(self._order))
             changed = asyncio.ensure_future(self._changes.wait())
             try:
                 await asyncio.wait({loading, changed}, return_when=asyncio.FIRST_COMPLETED)
-                if loading.done():
-                    if loading.result():
-                        return child
-                    await child.end()
-                    return None
-                self._changes.take()
-                await child.kill()
+                is_loaded = loading.done() and loading.result()
             finally:
                 changed.cancel()
                 loading.cancel()
+            if is_loaded:
+                return True
+            await self._fresh.kill()
+            self._fresh = None
+            if loading.done():
+                return False
+            logger.info("changed again: %s", ", ".join(self._changes.take()))
+
+    async def _replace(self, begin: float) -> None:
+        """Let the one that ran before stop, and the one that is loaded begin."""
+        if self._current is not None:
+            before, self._current = self._current, None
+            await before.stop()
+        assert self._fresh is not None
+        self._current, self._fresh = self._fresh, None
+        self._router.serve(services(self._current.files))
+        if await self._current.begin():
+            logger.info("application ready after %.2f s; Ctrl-C stops it", time.monotonic() - begin)
 
     async def _end(self) -> None:
-        current, spare = self._current, self._spare
-        self._current = self._spare = None
-        if spare is not None:
-            await spare.kill()
+        waiting = [child for child in (self._fresh, self._spare) if child is not None]
+        current = self._current
+        self._current = self._fresh = self._spare = None
+        for child in waiting:
+            await child.kill()
         if current is not None:
             await current.stop()
 
