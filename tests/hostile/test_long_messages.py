@@ -71,6 +71,7 @@ class Checking:
 
     def stop(self) -> None:
         """Let it do nothing for now."""
+        self._router.wait_for_log(f"{self._name} process")
         os.kill(self.pids[-1], signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -79,6 +80,7 @@ class Checking:
 
     def kill(self) -> None:
         """End it, as the system does when memory is short, and wait for that."""
+        self._router.wait_for_log(f"{self._name} process")
         descriptor = os.pidfd_open(self.pids[-1])
         os.kill(self.pids[-1], signal.SIGKILL)
         assert select.select([descriptor], [], [], TIMEOUT)[0]
