@@ -54,6 +54,7 @@ EVERY_WAY = {
     "test_crossing.py",
     "test_messages.py",
     "test_order.py",
+    "test_long_messages.py",
     "test_procedures.py",
     "test_publish_subscribe.py",
     "test_resumption.py",

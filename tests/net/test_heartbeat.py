@@ -153,3 +153,11 @@ def test_a_thousand_connections_share_one_timer() -> None:
 
     assert clock.armed() == 1
     assert heartbeat.watched() == 1001
+
+
+def test_with_any_time_to_answer_a_silent_connection_is_pinged_again_and_again() -> None:
+    clock, _heartbeat, patient = make(timeout=float("inf"))
+
+    clock.advance(100)
+
+    assert patient.log == [("ping", 15.0), ("ping", 45.0), ("ping", 75.0)]

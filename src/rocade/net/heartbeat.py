@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from math import ceil
+from math import ceil, isfinite
 from typing import Protocol
 
 RESOLUTION = 0.25
@@ -117,6 +117,6 @@ class Heartbeat:
         elif patient.pinged:
             patient.unanswered()
         else:
-            patient.pinged = True
-            self._visit_after(patient, patient.ping_timeout)
+            patient.pinged = isfinite(patient.ping_timeout)  # or the answer may take any time
+            self._visit_after(patient, patient.ping_timeout if patient.pinged else patient.ping_interval)
             patient.ping()

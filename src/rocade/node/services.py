@@ -283,6 +283,30 @@ class RawSocketOptions(Section, kw_only=True, frozen=True):
     max_message_size: Annotated[RawSocketLimit, Meta(description="Largest message accepted from a client.")] = (
         MAX_MESSAGE_BYTES
     )
+    auto_ping_interval: Annotated[
+        Milliseconds,
+        Meta(
+            description="How often a silent client is pinged, in milliseconds; 0: never. Off unless asked for, since "
+            "autobahn-python breaks on a ping: it takes its head for the length of a message. Rocade's own addition."
+        ),
+    ] = 0
+    auto_ping_timeout: Annotated[
+        Milliseconds,
+        Meta(
+            description="How long a client may take to answer a ping before it is dropped; 0: any time. "
+            "Rocade's own addition."
+        ),
+    ] = 20_000
+
+    @property
+    def ping_interval(self) -> float | None:
+        """Seconds between pings, None for never."""
+        return seconds(self.auto_ping_interval)
+
+    @property
+    def ping_timeout(self) -> float | None:
+        """Seconds that a pong may take, None for any time."""
+        return seconds(self.auto_ping_timeout)
 
 
 class RawSocketService(WampService, kw_only=True, frozen=True, tag="rawsocket"):

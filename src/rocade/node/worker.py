@@ -257,7 +257,12 @@ class Worker:
         )
 
     def _rawsocket(self, service: services.RawSocketService, counted: Door) -> RawSocketEndpoint:
-        options = RawSocketOptions(serializers=service.serializers, max_message_bytes=service.max_message_bytes)
+        options = RawSocketOptions(
+            serializers=service.serializers,
+            max_message_bytes=service.max_message_bytes,
+            ping_interval=service.options.ping_interval or 0,
+            ping_timeout=service.options.ping_timeout or float("inf"),
+        )
         return RawSocketEndpoint(options, self._entrance(service, counted))
 
     def _entrance(self, service: services.WampService, counted: Door | None) -> Callable[[Link], Receiver]:

@@ -219,6 +219,8 @@ class Worker:
     # --- the process ------------------------------------------------------------------------------
 
     async def _started(self) -> _Process:
+        if self._process is not None and self._process.is_gone():
+            self._end_process()
         if self._process is None:
             self._process = await _Process.start(self._memory_limit)
             logger.info("%s process %d started, for long messages", self._name, self._process.pid)
@@ -313,6 +315,10 @@ class _Process:
                 raise asyncio.IncompleteReadError(b"", size)
             rest = rest[count:]
         return data
+
+    def is_gone(self) -> bool:
+        """Whether it has ended by itself, or been killed."""
+        return self._process.poll() is not None
 
     def end(self) -> None:
         """Kill it, if it has not gone by itself."""
