@@ -15,6 +15,7 @@ from rocade.net.link import Link
 from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import CHECKING, WAITING, Admission
 from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
+from rocade.serve.authentication.tenure import LOGGED_OUT
 from rocade.serve.failed_logins import LockedOut, is_open_to_all
 from rocade.serve.limits import Full, full
 from rocade.serve.outbox import Outbox
@@ -471,6 +472,8 @@ class Connection:
     # --- GOODBYE ----------------------------------------------------------------------------------
 
     def _goodbye(self, goodbye: Goodbye, *, answer: bool) -> None:
+        if goodbye.reason == LOGGED_OUT and self.session is not None and self.session.tenure is not None:
+            self.session.tenure.log_out()
         self._leave(goodbye.reason)
         if answer:
             # "a GOODBYE message sent by one Peer and a GOODBYE message sent from the other Peer in response"
