@@ -268,11 +268,15 @@ class Connection:
 
     def _hello(self, hello: Hello) -> None:
         try:
-            realm = self._gateway.realm_for_session(hello.realm)
+            self._gateway.check_open()
+            if "anonymous" in self._authenticators:
+                # Whoever may come in without a secret may know what there is. Others learn it once they have proved
+                # who they are: until then a realm that does not exist is treated as any other.
+                self._gateway.realm_for_session(hello.realm)
             _check_roles(hello)
             self.address = self._door.address_of(self.link.info.peer, self.link.info.headers)
             if hello.details.resume_session is not None:
-                self._resume(hello, realm)
+                self._resume(hello)
                 return
             self._is_guarded = not is_open_to_all(hello, self._authenticators)
             self._check_not_locked_out(hello)
@@ -426,11 +430,11 @@ class Connection:
 
     # --- resumption (docs/resume.md) --------------------------------------------------------------
 
-    def _resume(self, hello: Hello, realm: Realm) -> None:
+    def _resume(self, hello: Hello) -> None:
         """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
-        resumption = find(realm, hello)
+        resumption = find(self._gateway.realms.get(hello.realm), hello)
         resumption.check(hello, self.link)
-        session = resumption.session
+        session, realm = resumption.session, resumption.realm
         if session.connection is not None:
             session.connection.give_up("its session was resumed on another connection")
         details = WelcomeDetails(
