@@ -132,7 +132,7 @@ def _check_cookie(settings: CookieAuth, path: str, realms: Realms) -> None:
     if isinstance(asked, DynamicAuth):
         _check_dynamic(asked, path, realms)
     elif isinstance(asked, FunctionAuth):
-        _named(asked.create, f"{path}.create")
+        named(asked.create, f"{path}.create")
 
 
 def _check_principals(
