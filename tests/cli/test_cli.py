@@ -218,7 +218,11 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
     ),
     ((*SOCKET, "serializers"), [], f"{IN_SOCKET}.serializers: must not be empty"),
     ((*SOCKET, "serializers"), ["json", "json"], f"{IN_SOCKET}.serializers[1]: 'json' is listed twice"),
-    ((*SOCKET, "auth"), {"cookie": {}}, f"{IN_SOCKET}.auth.cookie: 'cookie' logins are not supported yet"),
+    (
+        (*SOCKET, "auth"),
+        {"anonymous-proxy": {}},
+        f"{IN_SOCKET}.auth.anonymous-proxy: 'anonymous-proxy' logins are not supported yet",
+    ),
     (
         (*SOCKET, "auth"),
         {},

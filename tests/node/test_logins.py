@@ -238,7 +238,24 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         tls(subject={"commonName": "joe"}),
         ".tls: needs an endpoint whose 'tls' has 'ca_certificates', to ask clients for theirs",
     ),
-    ({"cookie": {"type": "static"}}, ".cookie: 'cookie' logins are not supported yet"),
+    (
+        {"cookie": {}, "anonymous": {"type": "static", "role": "user"}},
+        ".cookie: remembers logins by cryptosign, scram, ticket, wampcra, and there is none of them here",
+    ),
+    ({"cookie": {}, **ticket(ticket="x")}, ".cookie: needs HTTP, which 'rawsocket' has nothing of"),
+    (
+        {"cookie": {"type": "dynamic"}, **ticket(ticket="x")},
+        ".cookie.authenticator: is required with the type 'dynamic'",
+    ),
+    (
+        {"cookie": {"authenticator": "a.b"}, **ticket(ticket="x")},
+        ".cookie.authenticator: has no effect with the type 'static'",
+    ),
+    ({"cookie": {"type": "function"}, **ticket(ticket="x")}, ".cookie.create: is required with the type 'function'"),
+    (
+        {"cookie": {"type": "dynamic", "authenticator": "a b"}, **ticket(ticket="x")},
+        ".cookie.authenticator: 'a b' is no URI",
+    ),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable
@@ -13,13 +14,16 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.authority import Authority
+from tests.serve.provers import client_proof
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
+from rocade.serve.authentication.scram import scram_proof
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SCRAM = scram_proof("pencil", "pbkdf2", bytes(range(16)), 4096, None)
 PUBLIC_KEY = KEY.public_key().public_bytes_raw().hex()
 
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -63,6 +67,19 @@ class Door:
             "cryptosign": {
                 "type": "static",
                 "principals": {"key": {"role": "user", "authorized_keys": [PUBLIC_KEY]}},
+            },
+            "scram": {
+                "type": "static",
+                "principals": {
+                    "user": {
+                        "role": "user",
+                        "kdf": "pbkdf2",
+                        "iterations": 4096,
+                        "salt": SCRAM.salt.hex(),
+                        "stored-key": SCRAM.stored_key.hex(),
+                        "server-key": SCRAM.server_key.hex(),
+                    }
+                },
             },
         }
         transport = {"type": "websocket", "endpoint": endpoint, "auth": auth}
@@ -152,6 +169,38 @@ def test_signatures_are_bound_to_tls_1_2(loop: Loop, tmp_path: Path) -> None:
         _, welcome = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, bound)
         assert (welcome[0], welcome[2]["authid"]) == (2, "key")
         _, abort = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, unbound)
+        assert abort[0] == 3
+        (abort,) = await door.talk(None, ssl.TLSVersion.TLSv1_3, asked)
+        assert "TLS 1.2 only" in abort[1]["message"]
+
+    door.run(loop, story)
+
+
+@each_loop
+def test_scram_is_bound_to_tls_1_2(loop: Loop, tmp_path: Path) -> None:
+    door = Door(tmp_path)
+    nonce = "egVDf3DMJh0="
+    asked = hello("wamp-scram", authid="user", authextra={"nonce": nonce, "channel_binding": "tls-unique"})
+
+    def bound(answer: Any, tls: ssl.SSLObject) -> list[Any]:
+        assert answer[:2] == [4, "wamp-scram"], answer
+        return proved(answer[2], tls.get_channel_binding("tls-unique") or b"")
+
+    def bound_elsewhere(answer: Any, tls: ssl.SSLObject) -> list[Any]:
+        return proved(answer[2], bytes(12))
+
+    def proved(extra: dict[str, Any], unique: bytes) -> list[Any]:
+        salted = hashlib.pbkdf2_hmac("sha256", b"pencil", base64.b64decode(extra["salt"]), extra["iterations"])
+        header = base64.b64encode(b"p=tls-unique,," + unique).decode()
+        server_first = f"r={extra['nonce']},s={extra['salt']},i={extra['iterations']}"
+        proof = client_proof(salted, f"n=user,r={nonce},{server_first},c={header},r={extra['nonce']}")
+        data = base64.b64encode(unique).decode()
+        return [5, proof, {"nonce": extra["nonce"], "channel_binding": "tls-unique", "cbind_data": data}]
+
+    async def story() -> None:
+        _, welcome = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, bound)
+        assert (welcome[0], welcome[2]["authid"]) == (2, "user")
+        _, abort = await door.talk(None, ssl.TLSVersion.TLSv1_2, asked, bound_elsewhere)
         assert abort[0] == 3
         (abort,) = await door.talk(None, ssl.TLSVersion.TLSv1_3, asked)
         assert "TLS 1.2 only" in abort[1]["message"]

@@ -136,8 +136,8 @@ TOKEN_SECRET = "a secret of which two sides know"
 
 
 def token(secret: str = TOKEN_SECRET, **claims: Any) -> str:
-    """A token of joe's that is good for an hour, unless its claims say otherwise; None takes one out."""
-    given = {"sub": "joe", "exp": int(time.time()) + 3600} | claims
+    """A token of joe's that is good for a day, unless its claims say otherwise; None takes one out."""
+    given = {"sub": "joe", "exp": int(time.time()) + 86400} | claims
     return jwt.encode({name: value for name, value in given.items() if value is not None}, secret, algorithm="HS256")
 
 

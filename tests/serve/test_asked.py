@@ -166,6 +166,24 @@ async def test_a_procedure_that_nobody_has_registered_lets_nobody_in(caplog: pyt
     assert "no_such_realm" in caplog.text
 
 
+async def test_a_realm_that_does_not_exist_is_refused_like_a_client_and_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gateway = open_gateway()
+    authenticator = Registered(gateway)
+    calls = InternalCalls(gateway)
+    client = Client(gateway, authenticators=ticket_by(procedure(calls, URI, None)))
+    await show_ticket(client, realm="elsewhere")
+    assert (await next_message(client)).reason == FAILED
+
+    client = Client(gateway, authenticators=wampcra_by(procedure(calls, URI, None)))
+    client.hello("elsewhere", authmethods=["wampcra"], authid="joe")
+    assert type(await next_message(client)) is Challenge
+
+    assert authenticator.client.take() == []
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_a_procedure_that_hangs_is_given_up_and_told(caplog: pytest.LogCaptureFixture) -> None:
     gateway = open_gateway()
     authenticator = Registered(gateway)

@@ -158,12 +158,55 @@ async def test_a_role_that_the_realm_does_not_have_lets_nobody_in(prover: Prover
 
 
 @provers
-async def test_an_unknown_realm_is_refused(prover: Prover) -> None:
+async def test_strangers_do_not_learn_which_realms_there_are(prover: Prover) -> None:
+    known, unknown = arriving(prover), arriving(prover)
+    genuine = await challenged(prover, known)
+
+    challenge = await challenged(prover, unknown, "elsewhere")
+
+    assert challenge.extra.keys() == genuine.extra.keys()
+    refused = await answer(unknown, *prover.answer(challenge, False))
+    assert refused == await answer(known, *prover.answer(genuine, False))
+    assert_refused(unknown, refused)
+
+
+@provers
+async def test_who_has_the_secret_is_told_that_there_is_no_such_realm(prover: Prover) -> None:
     client = arriving(prover)
+
+    message = await answer(client, *prover.answer(await challenged(prover, client, "elsewhere"), True))
+
+    assert_refused(client, message, "wamp.error.no_such_realm")
+
+
+@provers
+async def test_where_anonymous_clients_are_welcome_realms_are_no_secret(prover: Prover) -> None:
+    authenticators: dict[str, Authenticator] = {prover.method: prover.authenticator(), "anonymous": Anonymous("user")}
+    client = Client(open_gateway(), authenticators=authenticators)
 
     client.hello("elsewhere", **prover.hello())
 
     assert_refused(client, client.take_one(), "wamp.error.no_such_realm")
+
+
+@pytest.mark.parametrize("realm", ["realm1", "elsewhere"])
+async def test_a_session_that_does_not_exist_is_refused_in_the_same_words_in_any_realm(realm: str) -> None:
+    client = arriving(TICKET)
+
+    client.hello(realm, resume_session=7, resume_token="x")
+
+    message = client.take_one()
+    assert_refused(client, message, "wamp.error.no_such_session")
+    assert realm not in message.details.message
+
+
+@pytest.mark.parametrize("methods", [["palmistry"], [], ["anonymous"]])
+async def test_an_unknown_method_is_refused_before_an_unknown_realm(methods: list[str]) -> None:
+    client = arriving(TICKET)
+
+    client.hello("elsewhere", authmethods=methods, authid="joe")
+
+    assert_refused(client, client.take_one(), "wamp.error.no_matching_auth_method")
 
 
 @provers

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.serve.provers import CLIENT_NONCE, SCRAM, WAMP_SCRAM, Prover, client_proof, known
 from tests.serve.scene import Client, open_gateway, settle
+from tests.serve.test_cryptosign import connected
 
 from rocade.errors import ConfigurationError
+from rocade.net.link import LinkInfo
 from rocade.serve.authentication import hashes
 from rocade.serve.authentication.asked import Asked, Asking
 from rocade.serve.authentication.principals import Decoys
@@ -113,11 +117,103 @@ async def test_without_a_nonce_another_method_is_looked_for() -> None:
     assert (await hello(arriving(), nonce=None)).reason == "wamp.error.no_matching_auth_method"
 
 
-async def test_channel_binding_is_refused_clearly() -> None:
-    abort = await hello(arriving(), channel_binding="tls-unique")
+# --- Channel binding ------------------------------------------------------------------------------------
+
+
+def bound(extra: dict[str, Any], unique: bytes | None) -> str:
+    """The proof of a client that sees this of its connection."""
+    salted = hashlib.pbkdf2_hmac("sha256", b"pencil", base64.b64decode(extra["salt"]), extra["iterations"])
+    header = base64.b64encode(b"n,," if unique is None else b"p=tls-unique,," + unique).decode()
+    server_first = f"r={extra['nonce']},s={extra['salt']},i={extra['iterations']}"
+    return client_proof(salted, f"n=joe,r={CLIENT_NONCE},{server_first},c={header},r={extra['nonce']}")
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLObject, bytes]:
+    """The server's end of a connection, and what the client knows of it."""
+    server, client = connected(tmp_path_factory.mktemp("authority"), ssl.TLSVersion.TLSv1_2)
+    unique = client.get_channel_binding("tls-unique")
+    assert unique is not None
+    return server, unique
+
+
+async def bound_login(
+    ends: tuple[ssl.SSLObject, bytes], signed: bytes | None, sent: bytes | None, binding: str | None = "tls-unique"
+) -> Any:
+    client = arriving(WAMP_SCRAM)
+    client.link.info = LinkInfo("fake", "fake:1", secure=True, tls=ends[0])
+    challenge = await hello(client, "wamp-scram", channel_binding="tls-unique")
+    extra = {"nonce": challenge.extra["nonce"], "channel_binding": binding}
+    data = None if sent is None else base64.b64encode(sent).decode()
+    return await answer(client, bound(challenge.extra, signed), {**extra, "cbind_data": data})
+
+
+async def test_a_proof_is_bound_to_the_connection(ends: tuple[ssl.SSLObject, bytes]) -> None:
+    assert type(await bound_login(ends, ends[1], ends[1])) is Welcome
+
+
+@pytest.mark.parametrize("case", ["another connection", "unbound proof", "no data", "other data", "withdrawn"])
+async def test_a_proof_of_another_connection_is_refused(ends: tuple[ssl.SSLObject, bytes], case: str) -> None:
+    unique, other = ends[1], bytes(len(ends[1]))
+    signed, sent, binding = {
+        "another connection": (other, other, "tls-unique"),
+        "unbound proof": (None, unique, "tls-unique"),
+        "no data": (unique, None, "tls-unique"),
+        "other data": (unique, other, "tls-unique"),
+        "withdrawn": (None, None, None),
+    }[case]
+
+    assert (await bound_login(ends, signed, sent, binding)).reason == FAILED
+
+
+async def test_data_without_a_binding_is_refused(ends: tuple[ssl.SSLObject, bytes]) -> None:
+    client = arriving(WAMP_SCRAM)
+    challenge = await hello(client, "wamp-scram")
+
+    message = await answer(client, bound(challenge.extra, None), {"cbind_data": base64.b64encode(ends[1]).decode()})
+
+    assert type(message) is Abort
+
+
+@pytest.mark.parametrize(
+    ("version", "binding", "text"),
+    [
+        (ssl.TLSVersion.TLSv1_3, "tls-unique", "TLS 1.2 only, and this is a connection with TLSv1.3"),
+        (None, "tls-unique", "without TLS"),
+        (ssl.TLSVersion.TLSv1_2, "tls-exporter", "there is 'tls-unique'"),
+        (ssl.TLSVersion.TLSv1_2, "tls-server-end-point", "there is 'tls-unique'"),
+        (ssl.TLSVersion.TLSv1_2, 7, "there is 'tls-unique'"),
+    ],
+)
+async def test_a_binding_that_cannot_be_had_is_refused_clearly(
+    version: ssl.TLSVersion | None, binding: Any, text: str, tmp_path: Path
+) -> None:
+    client = arriving(WAMP_SCRAM)
+    if version is not None:
+        client.link.info = LinkInfo("fake", "fake:1", secure=True, tls=connected(tmp_path, version)[0])
+
+    abort = await hello(client, "wamp-scram", channel_binding=binding)
 
     assert abort.reason == FAILED
-    assert "without channel binding" in abort.details.message
+    assert text in abort.details.message
+
+
+async def test_there_is_no_binding_to_a_session_that_was_resumed() -> None:
+    class Resumed:
+        session_reused = True
+
+        def version(self) -> str:
+            return "TLSv1.2"
+
+    client = arriving(WAMP_SCRAM)
+    client.link.info = LinkInfo("fake", "fake:1", secure=True, tls=Resumed())
+
+    abort = await hello(client, "wamp-scram", channel_binding="tls-unique")
+
+    assert "was resumed" in abort.details.message
+
+
+# --- Keys -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kdf", ["argon2id-13", "argon2id13"])

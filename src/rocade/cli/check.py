@@ -59,6 +59,9 @@ def _described_role(role: Role) -> str:
 
 def _described_transport(transport: Transport) -> Iterator[str]:
     from rocade.node.certificates import server_tls
+    from rocade.node.login_lines import login_lines
+    from rocade.node.services import WampService
+    from rocade.node.transports import TesteeTransport
 
     yield f"listens on {transport.endpoint}" + (" over TLS" if transport.endpoint.tls else "")
     tls = server_tls(transport.endpoint, "endpoint")
@@ -70,8 +73,11 @@ def _described_transport(transport: Transport) -> Iterator[str]:
     rawsocket = transport.rawsocket_service
     if rawsocket:
         yield f"  RawSocket ({', '.join(rawsocket.serializers)})"
+        yield from (f"    {line}" for line in login_lines(rawsocket))
     for path, service in sorted(transport.services.items()):
         yield f"  {path}: {_described_service(service)}"
+        if isinstance(service, WampService) and not isinstance(service, TesteeTransport):
+            yield from (f"    {line}" for line in login_lines(service))
 
 
 def _described_service(service: PathService) -> str:

@@ -59,6 +59,8 @@ class LinkInfo:
     """HTTP path of the request that opened a WebSocket or long-poll connection."""
     query: str = field(default="", repr=False)
     """What was behind "?" in the URL of that request. Not for logs: it may hold credentials."""
+    cookie: str = field(default="", repr=False)
+    """The cookie that the client has from that request on, if the service has cookies. A secret."""
     headers: dict[str, str] = field(default_factory=dict)
     """HTTP headers of that request, names in lower case."""
     subprotocol: str = ""

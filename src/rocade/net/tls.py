@@ -303,9 +303,10 @@ def peer_certificate(info: LinkInfo) -> PeerCertificate | None:
 def tls_unique(info: LinkInfo) -> bytes | None:
     """What both ends of a TLS connection know and nobody else (RFC 5929, section 3); None where there is no such thing.
 
-    TLS 1.3 has none; Python would give something all the same.
+    TLS 1.3 has none; Python would give something all the same. Of a session that was resumed it might be known to
+    whoever the session was begun with (RFC 7627).
     """
-    if info.tls is None or info.tls.version() != "TLSv1.2":
+    if info.tls is None or info.tls.version() != "TLSv1.2" or info.tls.session_reused:
         return None
     unique: bytes | None = info.tls.get_channel_binding("tls-unique")
     return unique

@@ -9,11 +9,14 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha1
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import Protocol
 from urllib.parse import urlsplit
 
+_ANY = ".*"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = "13"
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d+))?", re.IGNORECASE)
@@ -124,6 +127,26 @@ def choose_subprotocol(headers: Mapping[str, str], accepted: Sequence[str], *, r
     raise _bad(f"no subprotocol in common: {offer}; accepted are {', '.join(accepted)}.")
 
 
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """The cookie of a connection."""
+
+    value: str = field(repr=False)
+    header: str = field(repr=False)
+    """`Set-Cookie` for the response; "" if the client has it already."""
+
+
+class Cookies(Protocol):
+    """Knows the cookies of clients, and gives them new ones."""
+
+    def cookie(self, headers: Mapping[str, str]) -> Cookie:
+        """The cookie of a connection that a request opens.
+
+        Args:
+            headers: of the request, see `header_map`. It does not come from a page that should not use cookies.
+        """
+
+
 class OriginPolicy:
     """Which web pages may connect, and under which names this server may be reached.
 
@@ -162,6 +185,29 @@ class OriginPolicy:
         if origin is not None and not self._is_origin_allowed(origin.lower(), host):
             raise UpgradeRefused(HTTPStatus.FORBIDDEN, f"Origin {origin!r} is not allowed.")
 
+    def may_use_cookies(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request that passed the check may act in the name of whose cookies it has.
+
+        Browsers add them whichever page asks. A page may use them if it is the server's own or was allowed by its name:
+        not because any page is allowed, and not because it comes from this machine while the server is elsewhere.
+        """
+        origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
+        if not origin:
+            return True  # no browser, or a page's own request
+        if any(pattern.pattern != _ANY and pattern.fullmatch(origin) for pattern in self._origins):
+            return True
+        try:
+            parts = urlsplit(origin)
+            name, port = parts.hostname or "", parts.port
+        except ValueError:
+            return False
+        if parts.scheme not in _DEFAULT_PORTS:
+            return False
+        own = _HOST.fullmatch(host)
+        if _is_loopback(name) and own is not None and _is_loopback(own["name"].strip("[]")):
+            return True
+        return _is_same_host(parts.scheme, name, port, host)
+
     def _is_host_allowed(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
         return parts is not None and any(
@@ -185,7 +231,7 @@ class OriginPolicy:
 
 def _compile(patterns: Iterable[str]) -> list[re.Pattern[str]]:
     return [
-        re.compile(".*" if pattern == "*" else re.escape(pattern.lower()).replace(r"\*", "[^/]*"))
+        re.compile(_ANY if pattern == "*" else re.escape(pattern.lower()).replace(r"\*", "[^/]*"))
         for pattern in patterns
     ]
 
@@ -208,7 +254,7 @@ def _is_same_host(scheme: str, name: str, port: int | None, host: str) -> bool:
     return (name, str(port or default)) == (parts["name"].strip("[]"), parts["port"] or default)
 
 
-def accepting_response(key: str, subprotocol: str, server: str, extensions: str = "") -> bytes:
+def accepting_response(key: str, subprotocol: str, server: str, extensions: str = "", set_cookie: str = "") -> bytes:
     """The 101 response.
 
     Args:
@@ -216,12 +262,15 @@ def accepting_response(key: str, subprotocol: str, server: str, extensions: str 
         subprotocol: what was negotiated; "" for none.
         server: value of the `Server` header; "" for none.
         extensions: what was negotiated; "" for none.
+        set_cookie: value of the `Set-Cookie` header; "" for none.
     """
     headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept_key(key)}
     if subprotocol:
         headers["Sec-WebSocket-Protocol"] = subprotocol
     if extensions:
         headers["Sec-WebSocket-Extensions"] = extensions
+    if set_cookie:
+        headers["Set-Cookie"] = set_cookie
     if server:
         headers["Server"] = server
     return _response(HTTPStatus.SWITCHING_PROTOCOLS, headers, b"")

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -116,19 +116,28 @@ class Acceptance:
     is_batched: bool
     agreement: Agreement | None
     """On compression; None is without."""
-    response: bytes
+    response: bytes = field(repr=False)
+    cookie: str = field(default="", repr=False)
+    """The client's, if there are cookies."""
 
 
 class WebSocketEndpoint:
     """Where WebSocket clients arrive: an HTTP path of a `Listener`."""
 
-    def __init__(self, options: WebSocketOptions, connected: Callable[[Link], Receiver]) -> None:
+    def __init__(
+        self,
+        options: WebSocketOptions,
+        connected: Callable[[Link], Receiver],
+        cookies: upgrade.Cookies | None = None,
+    ) -> None:
         """
         Args:
             options: the settings.
             connected: called for each new connection, on its event loop, after the handshake; returns who
                 interprets its messages. It may use the link at once.
+            cookies: knows the cookies of clients; None if there are none.
         """
+        self._cookies = cookies
         self.options = options
         self.connected = connected
         self._subprotocols = tuple(name for serializer in options.serializers for name in subprotocols(serializer))
@@ -153,14 +162,18 @@ class WebSocketEndpoint:
         if self.options.deflate is not None:
             agreement = negotiate(headers.get("sec-websocket-extensions", ""), self.options.deflate)
         is_packed = is_batched or agreement is not None
+        cookie = None
+        if self._cookies is not None and self._origins.may_use_cookies(headers):
+            cookie = self._cookies.cookie(headers)
         response = upgrade.accepting_response(
             headers["sec-websocket-key"],
             chosen,
             self.options.server_header,
             extensions="" if agreement is None else agreement.header,
+            set_cookie="" if cookie is None else cookie.header,
         )
         wire = (PACKED_WEBSOCKET if is_packed else WEBSOCKET)[serializer]
-        return Acceptance(wire, chosen, is_batched, agreement, response)
+        return Acceptance(wire, chosen, is_batched, agreement, response, "" if cookie is None else cookie.value)
 
     def open(
         self, surroundings: Surroundings, transport: asyncio.Transport, request: UpgradeRequest, acceptance: Acceptance
@@ -176,6 +189,7 @@ class WebSocketEndpoint:
             secure=transport.get_extra_info("sslcontext") is not None,
             path=request.path,
             query=request.query,
+            cookie=acceptance.cookie,
             headers=dict(request.headers),
             subprotocol=acceptance.subprotocol,
             tls=transport.get_extra_info("ssl_object"),

@@ -12,6 +12,7 @@ from rocade.node.tokens import TokenSettings
 __all__ = [
     "AnonymousAuth",
     "Auth",
+    "CookieAuth",
     "Credentials",
     "CryptosignAuth",
     "CryptosignPrincipal",
@@ -271,12 +272,34 @@ class FunctionJwtAuth(TokenSettings, kw_only=True, frozen=True, tag_field="type"
     default_role: DefaultRole = field(name="default-role", default=None)
 
 
+class CookieAuth(Section, kw_only=True, frozen=True):
+    """Clients that logged in before, by another method of this `auth`."""
+
+    type: Annotated[
+        Literal["static", "dynamic", "function"],
+        Meta(
+            description="Whether somebody is asked if the login is still good: a procedure or a Python function, which "
+            "is told of it in the detail `cookie`."
+        ),
+    ] = "static"
+    authenticator: Annotated[str | None, Meta(description="URI of the procedure.")] = None
+    authenticator_realm: ProcedureRealm = field(name="authenticator-realm", default=None)
+    create: Annotated[Text | None, Meta(description="What makes the function, as with other methods.")] = None
+    config: CreateConfig = {}
+
+    @property
+    def asked(self) -> DynamicAuth | FunctionAuth | None:
+        """Who is asked. Settings that are missing there are empty, which a checked configuration has not."""
+        if self.type == "dynamic":
+            return DynamicAuth(authenticator=self.authenticator or "", authenticator_realm=self.authenticator_realm)
+        return FunctionAuth(create=self.create or "", config=self.config) if self.type == "function" else None
+
+
 class Auth(Section, kw_only=True, frozen=True):
     """How clients of a transport may authenticate: method -> its settings."""
 
     refused: ClassVar = not_yet(
         "logins",
-        "cookie",
         "anonymous-proxy",
         "cryptosign-proxy",
     )
@@ -306,6 +329,11 @@ class Auth(Section, kw_only=True, frozen=True):
     jwt: Annotated[
         JwtAuth | DynamicJwtAuth | FunctionJwtAuth | None,
         Meta(description="A token that somebody else has signed. Rocade's own addition."),
+    ] = None
+
+    cookie: Annotated[
+        CookieAuth | None,
+        Meta(description="A cookie from a login before. What it is like, `cookie` of the transport or path says."),
     ] = None
 
     @property

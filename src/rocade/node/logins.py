@@ -15,6 +15,7 @@ from rocade.errors import ConfigurationError
 from rocade.node.authentication import (
     AnonymousAuth,
     Auth,
+    CookieAuth,
     Credentials,
     CryptosignAuth,
     CryptosignPrincipal,
@@ -38,6 +39,7 @@ from rocade.node.token_logins import asked_jwt, check_tokens, static_jwt
 from rocade.node.tokens import TokenSettings
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.authentication.asked import Ask, Asked, AskedAtOnce, AskedTicket, Asking, function, procedure
+from rocade.serve.authentication.cookies import REMEMBERED, CookieJar, CookieLogin, Remembering, Stamp
 from rocade.serve.authentication.cryptosign import (
     Cryptosign,
     Keys,
@@ -56,7 +58,7 @@ from rocade.serve.authentication.wampcra import WampCra, WampCraProof, disguised
 from rocade.serve.internal import InternalCalls
 from rocade.wamp.uris import is_uri
 
-__all__ = ["authenticators", "check_logins"]
+__all__ = ["authenticators", "check_logins", "stamp"]
 
 T = TypeVar("T")
 Realms = Mapping[str, Collection[str]]
@@ -82,6 +84,12 @@ def check_logins(auth: Auth, path: str, realms: Realms) -> None:
         )
     for method, settings in auth.methods.items():
         at = joined(path, method)
+        if isinstance(settings, CookieAuth):
+            _check_cookie(settings, at, realms)
+            if not REMEMBERED & auth.methods.keys():
+                methods = ", ".join(sorted(REMEMBERED - {SCRAM[1]}))
+                raise ConfigurationError(at, f"remembers logins by {methods}, and there is none of them here")
+            continue
         if isinstance(settings, DynamicAuth | DynamicJwtAuth):
             _check_dynamic(settings, at, realms)
         elif isinstance(settings, FunctionAuth | FunctionJwtAuth):
@@ -113,6 +121,18 @@ def _check_dynamic(settings: DynamicAuth | DynamicJwtAuth, path: str, realms: Re
     realm = settings.authenticator_realm
     if realm is not None and realm not in realms:
         raise ConfigurationError(joined(path, "authenticator-realm"), f"there is no realm {realm!r}")
+
+
+def _check_cookie(settings: CookieAuth, path: str, realms: Realms) -> None:
+    asked = settings.asked
+    for key, type in (("authenticator", "dynamic"), ("create", "function")):
+        if (getattr(settings, key) is not None) != (settings.type == type):
+            text = "is required" if settings.type == type else "has no effect"
+            raise ConfigurationError(f"{path}.{key}", f"{text} with the type {settings.type!r}")
+    if isinstance(asked, DynamicAuth):
+        _check_dynamic(asked, path, realms)
+    elif isinstance(asked, FunctionAuth):
+        named(asked.create, f"{path}.create")
 
 
 def _check_principals(
@@ -218,13 +238,16 @@ _CHECKS: dict[type, Callable[[Any, str, Realms], None]] = {
 # What is built
 
 
-def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[str, Authenticator]:
+def authenticators(
+    auth: Auth | None, path: str, calls: InternalCalls, jar: CookieJar | None = None
+) -> dict[str, Authenticator]:
     """Authentication method -> authenticator.
 
     Args:
         auth: checked settings; None for anonymous clients in the role "anonymous".
         path: where they stand.
         calls: how authenticators of type "dynamic" are called.
+        jar: the cookies of the service; required for the method "cookie".
     Raises:
         ConfigurationError: a Python function cannot be had.
     """
@@ -239,12 +262,37 @@ def authenticators(auth: Auth | None, path: str, calls: InternalCalls) -> dict[s
             found[method] = _ASKED[method](_asking(settings, at, calls))
         elif isinstance(settings, JwtAuth):
             found[method] = static_jwt(settings, at)
+        elif isinstance(settings, CookieAuth):
+            assert jar is not None
+            found[method] = CookieLogin(jar, _asking(settings.asked, at, calls) if settings.asked else None)
         else:
             found[method] = _BUILD[type(settings)](settings)
     scram = found.get(SCRAM[0])
     if isinstance(scram, Scram):
         found[SCRAM[1]] = scram.called(SCRAM[1])
+    if auth.cookie is not None and jar is not None:
+        for method in REMEMBERED & found.keys():
+            found[method] = Remembering(found[method], jar)
     return found
+
+
+def stamp(auth: Auth) -> Stamp:
+    """What is known of a client: when that changes, its cookies are good no more.
+
+    Args:
+        auth: checked settings.
+    """
+
+    def stamp(method: str, authid: str) -> bytes | None:
+        settings = auth.methods.get(SCRAM[0] if method == SCRAM[1] else method)
+        if not isinstance(settings, TicketAuth | WampCraAuth | ScramAuth | CryptosignAuth):
+            return None if settings is None else msgspec.json.encode(settings)
+        principals: Mapping[str, Credentials]
+        principals = _users(settings) if isinstance(settings, WampCraAuth) else settings.principals
+        principal = principals.get(authid)
+        return None if principal is None else msgspec.json.encode([settings.default_role, principal])
+
+    return stamp
 
 
 def _asking(

@@ -160,6 +160,7 @@ def _check_transports(worker: RouterWorker, path: str) -> None:
         for service_path, service in _services_with_paths(transport, at):
             _check_service(service, service_path, worker.realms)
             _check_certificates(service, transport.endpoint, f"{service_path}.auth.tls")
+            _check_cookies(service, transport.endpoint, service_path)
     _check_collisions(worker.transports, path)
 
 
@@ -249,6 +250,23 @@ def _check_auth(service: WampService, path: str, realms: tuple[Realm, ...]) -> N
         raise ConfigurationError(
             path, f"left out, so clients join as 'anonymous', a role that no realm defines ({defined})"
         )
+
+
+def _check_cookies(service: PathService | WampService, endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:
+    """Cookies travel in headers, and browsers take some of them over TLS only."""
+    if not isinstance(service, WampService) or service.auth is None or service.auth.cookie is None:
+        return
+    if not isinstance(service, WebSocketService | LongPollService):
+        raise ConfigurationError(f"{path}.auth.cookie", "needs HTTP, which 'rawsocket' has nothing of")
+    settings = service.cookie
+    if settings is None:
+        return
+    is_secure = endpoint.tls is not None if settings.secure is None else settings.secure
+    if not is_secure:
+        if settings.same_site == "None":
+            raise ConfigurationError(f"{path}.cookie.same_site", "'None' needs 'secure', or browsers drop the cookie")
+        if settings.name.startswith("__"):
+            raise ConfigurationError(f"{path}.cookie.name", f"{settings.name!r} needs 'secure', or browsers drop it")
 
 
 def _check_certificates(service: PathService | WampService, endpoint: TcpEndpoint | UnixEndpoint, path: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta
 
 from rocade.node.authentication import AnonymousAuth, Auth
+from rocade.node.cookies import CookieSettings
 from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, not_yet, seconds
 
 __all__ = [
@@ -264,13 +265,18 @@ class WampService(Service, kw_only=True, frozen=True):
         return self.auth.anonymous.role if isinstance(self.auth.anonymous, AnonymousAuth) else None
 
 
+CookieSection = Annotated[
+    CookieSettings | None,
+    Meta(description="The cookie of `auth.cookie`, without which it has no effect. Left out: as described there."),
+]
+
+
 class WebSocketService(WampService, kw_only=True, frozen=True, tag="websocket"):
     """WAMP over WebSocket."""
 
-    refused: ClassVar = {"cookie": "cookie tracking is not supported yet"}
-
     url: Annotated[str | None, Meta(description="The service's public URL, for logs: `wss://example.com/ws`.")] = None
     options: Annotated[WebSocketOptions, Meta(description="How connections behave.")] = WebSocketOptions()
+    cookie: CookieSection = None
 
 
 RawSocketLimit = Annotated[int, Meta(ge=512, le=MAX_MESSAGE_BYTES)]
@@ -386,6 +392,7 @@ class LongPollService(WampService, kw_only=True, frozen=True, tag="longpoll"):
     """WAMP over plain HTTP requests, for clients without WebSocket."""
 
     options: Annotated[LongPollOptions, Meta(description="How connections behave.")] = LongPollOptions()
+    cookie: CookieSection = None
 
 
 class StaticOptions(Section, kw_only=True, frozen=True):

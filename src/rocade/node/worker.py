@@ -26,6 +26,7 @@ from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
 from rocade.node import realms, services, settings, transports
 from rocade.node.allowances import allowances, door, login_policy
 from rocade.node.certificates import server_tls
+from rocade.node.cookie_jars import CookieJars
 from rocade.node.logins import authenticators
 from rocade.node.policy import role, role_authorizers
 from rocade.router.history import HistoryRule
@@ -35,6 +36,7 @@ from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.wamp.messages import Match
 
 if TYPE_CHECKING:
+    from rocade.serve.authentication.cookies import CookieJar
     from rocade.serve.history_store import HistoryStore
 
 __all__ = ["Worker"]
@@ -91,6 +93,7 @@ class Worker:
             self.gateway.authorizer = authorizers
             for name, built in self.gateway.realms.items():
                 built.meta.add(authorizers.procedures(name))
+        self._cookies = CookieJars(configuration)
         self._stores: list[HistoryStore] = []
         self._tls: list[ServerTLS | None] = []
         self._sockets: list[socket.socket] = []
@@ -135,17 +138,24 @@ class Worker:
                     raise ConfigurationError(f"workers[0].realms[{position}].store.path", error.message) from None
                 self.gateway.event_stores[realm.name] = store
                 self._stores.append(store)
+        try:
+            self._cookies.open()
+        except ConfigurationError:
+            self._close_stores()
+            raise
 
     def _close_stores(self) -> None:
         deadline = time.monotonic() + STORE_SECONDS
         for store in self._stores:
             store.close(max(0.0, deadline - time.monotonic()))
         self._stores.clear()
+        self._cookies.close(max(0.0, deadline - time.monotonic()))
 
     async def start(self) -> None:
         """Accept clients on all bound addresses."""
         for store in self._stores:
             store.start()
+        self._cookies.start()
         for transport, tls, listening in zip(self.configuration.transports, self._tls, self._sockets, strict=True):
             listener = self._listener(transport, tls)
             await listener.start(listening)
@@ -154,7 +164,7 @@ class Worker:
     async def stop(self) -> None:
         """Say GOODBYE to all sessions, close all connections, stop listening."""
         await self.gateway.shutdown(GOODBYE_SECONDS)
-        if self._stores:
+        if self._stores or self._cookies.has_files:
             # No session is left that could publish. Before the rest, which may take all the time there is.
             await asyncio.to_thread(self._close_stores)
         for listener in self._listeners:
@@ -213,9 +223,11 @@ class Worker:
         applications: dict[str, ASGIApp] = {}
         for path, service in transport.services.items():
             if isinstance(service, services.WebSocketService):
-                websockets[path] = self._websocket(service, counted)
+                websockets[path] = self._websocket(service, counted, is_secure=tls is not None)
             elif isinstance(service, services.LongPollService):
-                applications[path] = self._long_poll(service, counted, transport.limits.long_polls_per_address)
+                applications[path] = self._long_poll(
+                    service, counted, transport.limits.long_polls_per_address, is_secure=tls is not None
+                )
             else:
                 applications[path] = _application(service)
         rawsocket = transport.rawsocket_service
@@ -230,16 +242,22 @@ class Worker:
             door=None if isinstance(transport, transports.TesteeTransport) else counted,
         )
 
-    def _websocket(self, service: services.WebSocketService, counted: Door | None = None) -> WebSocketEndpoint:
+    def _websocket(
+        self, service: services.WebSocketService, counted: Door | None, *, is_secure: bool
+    ) -> WebSocketEndpoint:
         options = _websocket_options(service)
         if isinstance(service, transports.TesteeTransport):
             return TesteeEndpoint(options)
-        return WebSocketEndpoint(options, self._entrance(service, counted))
+        jar = self._cookies.jar(service, is_secure=is_secure)
+        return WebSocketEndpoint(options, self._entrance(service, counted, jar), jar)
 
-    def _long_poll(self, service: services.LongPollService, counted: Door, per_address: int) -> ASGIApp:
+    def _long_poll(
+        self, service: services.LongPollService, counted: Door, per_address: int, *, is_secure: bool
+    ) -> ASGIApp:
         from rocade.serve.web.longpoll import LongPoll, LongPollOptions
 
         options = service.options
+        jar = self._cookies.jar(service, is_secure=is_secure)
         return LongPoll(
             LongPollOptions(
                 serializers=service.serializers,
@@ -252,8 +270,9 @@ class Worker:
                 allow_null_origin=options.allow_null_origin,
                 max_connections_per_address=per_address,
             ),
-            self._entrance(service, counted),
+            self._entrance(service, counted, jar),
             counted,
+            jar,
         )
 
     def _rawsocket(self, service: services.RawSocketService, counted: Door) -> RawSocketEndpoint:
@@ -265,8 +284,10 @@ class Worker:
         )
         return RawSocketEndpoint(options, self._entrance(service, counted))
 
-    def _entrance(self, service: services.WampService, counted: Door | None) -> Callable[[Link], Receiver]:
-        return self.gateway.entrance(authenticators(service.auth, "auth", self._calls), counted)
+    def _entrance(
+        self, service: services.WampService, counted: Door | None, jar: CookieJar | None = None
+    ) -> Callable[[Link], Receiver]:
+        return self.gateway.entrance(authenticators(service.auth, "auth", self._calls, jar), counted)
 
 
 def _websocket_options(service: services.WebSocketService) -> WebSocketOptions:

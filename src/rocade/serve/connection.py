@@ -15,6 +15,7 @@ from rocade.net.link import Link
 from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import CHECKING, WAITING, Admission
 from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
+from rocade.serve.authentication.tenure import LOGGED_OUT
 from rocade.serve.failed_logins import LockedOut, is_open_to_all
 from rocade.serve.limits import Full, full
 from rocade.serve.outbox import Outbox
@@ -267,11 +268,15 @@ class Connection:
 
     def _hello(self, hello: Hello) -> None:
         try:
-            realm = self._gateway.realm_for_session(hello.realm)
+            self._gateway.check_open()
+            if "anonymous" in self._authenticators:
+                # Whoever may come in without a secret may know what there is. Others learn it once they have proved
+                # who they are: until then a realm that does not exist is treated as any other.
+                self._gateway.realm_for_session(hello.realm)
             _check_roles(hello)
             self.address = self._door.address_of(self.link.info.peer, self.link.info.headers)
             if hello.details.resume_session is not None:
-                self._resume(hello, realm)
+                self._resume(hello)
                 return
             self._is_guarded = not is_open_to_all(hello, self._authenticators)
             self._check_not_locked_out(hello)
@@ -425,11 +430,11 @@ class Connection:
 
     # --- resumption (docs/resume.md) --------------------------------------------------------------
 
-    def _resume(self, hello: Hello, realm: Realm) -> None:
+    def _resume(self, hello: Hello) -> None:
         """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
-        resumption = find(realm, hello)
+        resumption = find(self._gateway.realms.get(hello.realm), hello)
         resumption.check(hello, self.link)
-        session = resumption.session
+        session, realm = resumption.session, resumption.realm
         if session.connection is not None:
             session.connection.give_up("its session was resumed on another connection")
         details = WelcomeDetails(
@@ -471,6 +476,8 @@ class Connection:
     # --- GOODBYE ----------------------------------------------------------------------------------
 
     def _goodbye(self, goodbye: Goodbye, *, answer: bool) -> None:
+        if goodbye.reason == LOGGED_OUT and self.session is not None and self.session.tenure is not None:
+            self.session.tenure.log_out()
         self._leave(goodbye.reason)
         if answer:
             # "a GOODBYE message sent by one Peer and a GOODBYE message sent from the other Peer in response"

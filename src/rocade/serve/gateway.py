@@ -299,14 +299,22 @@ class Gateway:
 
         return connected
 
+    def check_open(self) -> None:
+        """Make sure that sessions may be opened.
+
+        Raises:
+            HandshakeRefused: the router is closing.
+        """
+        if self._closing:
+            raise HandshakeRefused("wamp.close.system_shutdown", "the router is shutting down")
+
     def realm_for_session(self, name: str) -> Realm:
         """The realm that a client asks for.
 
         Raises:
             HandshakeRefused: there is none of that name, or it is no URI, or the router is closing.
         """
-        if self._closing:
-            raise HandshakeRefused("wamp.close.system_shutdown", "the router is shutting down")
+        self.check_open()
         realm = self.realms.get(name)
         if realm is None:
             if not is_uri(name):

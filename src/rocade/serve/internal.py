@@ -54,6 +54,10 @@ class InternalCalls:
         # realm -> the session that calls there
         self._callers: dict[Realm, _Caller] = {}
 
+    def has_realm(self, name: str) -> bool:
+        """Whether there is a realm of that name."""
+        return name in self._gateway.realms
+
     async def call(self, realm: str, procedure: str, *args: Any) -> Any:
         """What a procedure returns: its result, or all of them as a list if there is not exactly one.
 

@@ -22,11 +22,11 @@ MAX_PROOF = 16 * 1024
 
 
 class LoginProcedures:
-    """`rocade.session.refresh`."""
+    """`rocade.session.refresh` and `rocade.session.logout`."""
 
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
-        return {"rocade.session.refresh": self.refresh}
+        return {"rocade.session.refresh": self.refresh, "rocade.session.logout": self.logout}
 
     def refresh(self, caller: Session, token: Annotated[str, Meta(max_length=MAX_PROOF)]) -> Answer:
         """Go on for as long as another token of the same client is good, which must come by the caller's method.
@@ -45,3 +45,12 @@ class LoginProcedures:
             return [await tenure.renew(token)]
 
         return Answer(later=work)
+
+    def logout(self, caller: Session) -> Answer:
+        """Forget the cookie that the caller logged in with, or on; the caller's own session goes on.
+
+        Returns:
+            How many other sessions of the same cookie end.
+        """
+        tenure = getattr(caller, "tenure", None)
+        return Answer([0 if tenure is None else tenure.log_out()])

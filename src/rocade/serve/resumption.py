@@ -421,16 +421,16 @@ class Resumption:
             self._timer = None
 
 
-def find(realm: Realm, hello: Hello) -> Resumption:
+def find(realm: Realm | None, hello: Hello) -> Resumption:
     """What the client wants to resume.
 
     Args:
-        realm: which it named.
+        realm: which it named; None if there is none of that name.
         hello: with a session and a token.
     Raises:
         HandshakeRefused: there is no such session, or it cannot be resumed.
     """
-    session = realm.sessions.get(hello.details.resume_session or 0)
+    session = None if realm is None else realm.sessions.get(hello.details.resume_session or 0)
     resumption: Resumption | None = getattr(session, "resumption", None)
     if resumption is None:
         raise _unknown()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import stringprep
 import unicodedata
 from typing import Any
 
 from rocade.errors import ConfigurationError
 
-__all__ = ["NEEDS_ARGON2", "argon2id", "auth_messages", "saslprep", "signed_message"]
+__all__ = ["NEEDS_ARGON2", "argon2id", "auth_messages", "bound_auth_message", "saslprep", "signed_message"]
 
 NEEDS_ARGON2 = 'Argon2 needs the package argon2-cffi; install it with: pip install "rocade[argon2]"'
 
@@ -49,11 +50,31 @@ def auth_messages(authid: str, client_nonce: str, challenge: dict[str, Any]) -> 
 
     Autobahn does not escape the authid, and puts nothing where RFC 5802 has the header "n,," in base64.
     """
-    server_first = f"r={challenge['nonce']},s={challenge['salt']},i={challenge['iterations']}"
+    in_use = f"n={saslprep(authid)},r={client_nonce},{_server_first(challenge)},c=,r={challenge['nonce']}"
+    return _auth_message(authid, client_nonce, challenge, b"n,,"), in_use.encode("utf-8", "surrogatepass")
+
+
+def bound_auth_message(authid: str, client_nonce: str, challenge: dict[str, Any], channel: bytes) -> bytes:
+    """The same with channel binding, which is in the specification only.
+
+    Args:
+        authid: who the client says it is.
+        client_nonce: its nonce.
+        challenge: CHALLENGE.Extra.
+        channel: what `tls-unique` is for the connection.
+    """
+    return _auth_message(authid, client_nonce, challenge, b"p=tls-unique,," + channel)
+
+
+def _auth_message(authid: str, client_nonce: str, challenge: dict[str, Any], binding: bytes) -> bytes:
     escaped = authid.replace("=", "=3D").replace(",", "=2C")
-    specified = f"n={escaped},r={client_nonce},{server_first},c=biws,r={challenge['nonce']}"
-    in_use = f"n={saslprep(authid)},r={client_nonce},{server_first},c=,r={challenge['nonce']}"
-    return specified.encode("utf-8", "surrogatepass"), in_use.encode("utf-8", "surrogatepass")
+    bound = base64.b64encode(binding).decode()
+    message = f"n={escaped},r={client_nonce},{_server_first(challenge)},c={bound},r={challenge['nonce']}"
+    return message.encode("utf-8", "surrogatepass")
+
+
+def _server_first(challenge: dict[str, Any]) -> str:
+    return f"r={challenge['nonce']},s={challenge['salt']},i={challenge['iterations']}"
 
 
 def signed_message(challenge: bytes, channel: bytes | None) -> bytes:

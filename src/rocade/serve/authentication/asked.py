@@ -70,6 +70,9 @@ def procedure(calls: InternalCalls, uri: str, realm: str | None) -> Ask:
     """
 
     async def ask(asked_for: str, authid: str | None, details: dict[str, Any]) -> Any:
+        if realm is None and not calls.has_realm(asked_for):
+            # Not the authenticator's fault, and nothing that strangers need to know.
+            raise Declined(f"there is no realm {shown(asked_for)} to ask {uri} in")
         return await calls.call(realm or asked_for, uri, asked_for, authid, details)
 
     return ask
@@ -150,6 +153,8 @@ class Asking:
         try:
             async with asyncio.timeout(ASKING_DEADLINE):
                 answer = await self._ask(hello.realm, hello.details.authid, _details(attempt, method) | given)
+        except Declined:
+            raise
         except ApplicationError as error:
             if error.uri in OUT_OF_ORDER:
                 raise self.out_of_order(f"could not be asked: {error.uri}") from None

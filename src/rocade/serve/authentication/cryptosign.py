@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rocade.errors import AuthenticationFailed, HandshakeRefused
-from rocade.net.link import LinkInfo
-from rocade.net.tls import tls_unique
+from rocade.errors import AuthenticationFailed
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
+from rocade.serve.authentication.channel import channel_data
 from rocade.serve.authentication.principals import Decoys, Principal, Principals, let_in
 from rocade.wamp.crypto import signed_message
 from rocade.wamp.messages import Authenticate
@@ -92,7 +91,8 @@ class Cryptosign:
         if key is None:
             return None
         binding = (attempt.hello.details.authextra or {}).get("channel_binding")
-        channel = None if binding is None else _channel_id(attempt.info, binding)
+        # Hashed, as the clients that exist do; `tls-unique` has 12 bytes by itself.
+        channel = None if binding is None else hashlib.sha256(channel_data(attempt.info, binding)).digest()
         principal = await self._principals.find(attempt)
         if not principal.authid:
             # "the router SHOULD automatically chose and assign an authid (e.g. the Hex encode public key)"
@@ -132,22 +132,3 @@ def _is_signed(key: bytes, signature: str, expected: bytes) -> bool:
     except (ValueError, InvalidSignature):
         return False
     return hmac.compare_digest(both[64:], expected)
-
-
-def _channel_id(info: LinkInfo, binding: Any) -> bytes:
-    """What both ends of this connection know, and nobody else.
-
-    Raises:
-        HandshakeRefused: there is no such thing. Going on without, which the specification allows, would take away a
-            protection that the client insists on.
-    """
-    if binding != "tls-unique":
-        text = f"there is no channel binding {shown(str(binding))} here; there is 'tls-unique', on TLS 1.2"
-        raise HandshakeRefused("wamp.error.authentication_failed", text)
-    unique = tls_unique(info)
-    if unique is None:
-        version = "without TLS" if info.tls is None else f"with {info.tls.version()}"
-        text = f"the channel binding 'tls-unique' exists on TLS 1.2 only, and this is a connection {version}"
-        raise HandshakeRefused("wamp.error.authentication_failed", text)
-    # Hashed, as the clients that exist do; it has 12 bytes by itself.
-    return hashlib.sha256(unique).digest()

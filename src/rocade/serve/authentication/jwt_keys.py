@@ -11,8 +11,6 @@ import json
 import logging
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -302,35 +300,9 @@ def key_set_of_file(path: str, max_age: float) -> KeySet:
 
 def key_set_of_url(url: str, max_age: float) -> KeySet:
     """Keys that are published under a URL."""
+    from rocade.serve.authentication.jwt_url import fetched  # here, because only those who use it shall pay for it
+
     parts = urlsplit(url)
-    return KeySet(lambda: _fetched(url), f"{parts.scheme}://{parts.hostname}{parts.path}", max_age)
-
-
-class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but not from TLS to something that anybody may answer."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise ValueError("it redirects from https to something else")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _fetched(url: str) -> bytes:
-    """What is there, within `FETCH_SECONDS`, even if it comes in drops."""
-    deadline = time.monotonic() + FETCH_SECONDS
-    request = urllib.request.Request(url, headers={"Accept": "application/jwk-set+json, application/json"})
-    try:
-        with urllib.request.build_opener(_NoDowngrade).open(request, timeout=FETCH_SECONDS) as response:
-            data = b""
-            while piece := response.read1(65536):
-                data += piece
-                if len(data) > MAX_SET_BYTES:
-                    raise ValueError(f"it has more than {MAX_SET_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise TimeoutError(f"not complete within {FETCH_SECONDS:g} s")
-            return data
-    except urllib.error.HTTPError as error:
-        with error:
-            raise ValueError(f"status {error.code}") from None
-    except urllib.error.URLError as error:
-        raise ValueError(str(error.reason)) from None
+    return KeySet(
+        lambda: fetched(url, FETCH_SECONDS, MAX_SET_BYTES), f"{parts.scheme}://{parts.hostname}{parts.path}", max_age
+    )

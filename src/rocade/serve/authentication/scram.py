@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from rocade.errors import AuthenticationFailed, HandshakeRefused
+from rocade.errors import AuthenticationFailed
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
+from rocade.serve.authentication.channel import channel_data
 from rocade.serve.authentication.principals import Principals, let_in
-from rocade.wamp.crypto import argon2id, auth_messages, saslprep
+from rocade.wamp.crypto import argon2id, auth_messages, bound_auth_message, saslprep
 from rocade.wamp.messages import Authenticate
 
 __all__ = ["METHODS", "Kdf", "Scram", "ScramProof", "disguised_scram", "saslprep", "scram_proof", "told_scram"]
@@ -126,8 +127,8 @@ class Scram:
             return None
         if not _is_nonce(client_nonce):
             raise AuthenticationFailed(f"{self._method}: the nonce is no short base64")
-        if extra.get("channel_binding") is not None:
-            raise HandshakeRefused("wamp.error.authentication_failed", "SCRAM is without channel binding here")
+        binding = extra.get("channel_binding")
+        channel = None if binding is None else channel_data(attempt.info, binding)
         principal = await self._principals.find(attempt)
         proof = principal.proof
         nonce = client_nonce + base64.b64encode(secrets.token_bytes(16)).decode()
@@ -142,12 +143,17 @@ class Scram:
 
         def answer(message: Authenticate) -> Identity:
             right: bytes | None = None
-            for signed in auth_messages(authid, client_nonce, challenge):
+            if channel is None:
+                messages: tuple[bytes, ...] = auth_messages(authid, client_nonce, challenge)
+            else:
+                messages = (bound_auth_message(authid, client_nonce, challenge, channel),)
+            for signed in messages:
                 if is_proof(proof.stored_key, message.signature, signed):
                     right = signed
             # "nonce matches the one previously sent via CHALLENGE", where the client repeats it
             is_proved = right is not None and message.extra.get("nonce", nonce) == nonce
-            is_proved = is_proved and message.extra.get("channel_binding") is None
+            is_proved = is_proved and message.extra.get("channel_binding") == binding
+            is_proved = is_proved and _is_data(message.extra.get("cbind_data"), channel)
             signature = base64.b64encode(hmac.digest(proof.server_key, right or b"", "sha256")).decode()
             return let_in(
                 principal,
@@ -172,6 +178,13 @@ def is_proof(stored_key: bytes, proof: str, signed: bytes) -> bool:
     signature = hmac.digest(stored_key, signed, "sha256")
     recovered = bytes(a ^ b for a, b in zip(received, signature, strict=True))
     return hmac.compare_digest(hashlib.sha256(recovered).digest(), stored_key)
+
+
+def _is_data(sent: Any, channel: bytes | None) -> bool:
+    """Whether "the cbind_data sent by the client matches the channel binding data" of our side."""
+    if channel is None or not isinstance(sent, str):
+        return channel is None and sent is None
+    return hmac.compare_digest(base64.b64encode(channel), sent.encode("utf-8", "surrogatepass"))
 
 
 def _is_nonce(value: Any) -> bool:

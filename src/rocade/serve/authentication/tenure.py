@@ -14,10 +14,13 @@ from typing import Protocol
 
 from rocade.errors import ApplicationError, AuthenticationFailed
 
-__all__ = ["EXPIRED", "Deadline", "Dismiss", "Tenure"]
+__all__ = ["EXPIRED", "LOGGED_OUT", "Deadline", "Dismiss", "Tenure"]
 
 EXPIRED = "rocade.close.login_expired"
 """Reason of the GOODBYE to a session whose login is not good any more."""
+
+LOGGED_OUT = "wamp.close.logout"
+"""Reason of a client's GOODBYE by which it logs out (as with Crossbar), and of ours to others that it thereby ends."""
 
 LONGEST_WAIT = 3600.0
 """Seconds after which the time of day is looked at again: it may be changed, and a computer may have slept."""
@@ -41,6 +44,9 @@ class Tenure(Protocol):
 
     def end(self) -> None:
         """The session is over, however that came about."""
+
+    def log_out(self) -> int:
+        """The client wants to be forgotten; returns how many other sessions end because of that. Its own goes on."""
 
 
 class Deadline:
@@ -70,6 +76,10 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def log_out(self) -> int:
+        """See `Tenure`: what the client shows to get in is not ours to forget."""
+        return 0
 
     async def renew(self, proof: str) -> float:
         """Go on for longer, or for less.

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from rocade.errors import ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link, LinkInfo, Receiver
-from rocade.net.upgrade import OriginPolicy, UpgradeRefused, header_map
+from rocade.net.upgrade import Cookies, OriginPolicy, UpgradeRefused, header_map
 from rocade.net.wires import LONG_POLL, serializer_of_subprotocol, subprotocols
 from rocade.serve.web.longpoll_link import Answer, LongPollLink
 from rocade.serve.web.plain import method_not_allowed, not_found, path_below, plain_answer, refuse_websocket
@@ -114,7 +114,11 @@ class LongPoll:
     """Where long-poll clients arrive; an ASGI application."""
 
     def __init__(
-        self, options: LongPollOptions, connected: Callable[[Link], Receiver], door: Door | None = None
+        self,
+        options: LongPollOptions,
+        connected: Callable[[Link], Receiver],
+        door: Door | None = None,
+        cookies: Cookies | None = None,
     ) -> None:
         """
         Args:
@@ -122,7 +126,9 @@ class LongPoll:
             connected: called for each new connection, on its event loop; returns who interprets its messages. It may
                 use the link at once.
             door: knows which address a connection counts for, and tells of those that have too many.
+            cookies: knows the cookies of clients; None if there are none.
         """
+        self._cookies = cookies
         self.options = options
         self._connected = connected
         self._origins = OriginPolicy(
@@ -189,7 +195,10 @@ class LongPoll:
             return None
         protocol = self._choose(body)
         serializer, is_batched = serializer_of_subprotocol(protocol)
-        info = _describe(scope, headers, protocol)
+        cookie = None
+        if self._cookies is not None and self._origins.may_use_cookies(headers):
+            cookie = self._cookies.cookie(headers)
+        info = _describe(scope, headers, protocol, "" if cookie is None else cookie.value)
         address = None if self._door is None else self._door.address_of(info.peer, headers)
         self._make_room(address)
         loop = asyncio.get_running_loop()
@@ -215,7 +224,8 @@ class LongPoll:
             link.address = address
             self._of_address[address] = self._of_address.get(address, 0) + 1
         self._start_sweeping(loop)
-        return JSONResponse({"protocol": protocol, "transport": id})
+        set_cookie = {"set-cookie": cookie.header} if cookie is not None and cookie.header else None
+        return JSONResponse({"protocol": protocol, "transport": id}, headers=set_cookie)
 
     async def _receive(self, link: LongPollLink, headers: dict[str, str], receive: Receive) -> Response | None:
         if await _read(receive, headers, self.options.max_message_bytes, is_wanted=False) is None:
@@ -398,13 +408,14 @@ def _too_large(limit: int) -> _Refused:
     return _Refused(413, f"The body may have {limit} bytes.")
 
 
-def _describe(scope: Scope, headers: dict[str, str], protocol: str) -> LinkInfo:
+def _describe(scope: Scope, headers: dict[str, str], protocol: str, cookie: str) -> LinkInfo:
     return LinkInfo(
         "longpoll",
         _peer_name(scope),
         secure=scope["scheme"] == "https",
         path=scope["path"],
         query=scope["query_string"].decode("latin-1"),
+        cookie=cookie,
         headers=headers,
         subprotocol=protocol,
     )
