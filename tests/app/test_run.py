@@ -92,6 +92,7 @@ async def test_the_same_program_joins_a_router_when_it_is_given_a_url(tmp_path: 
 
 async def test_a_failure_is_readable_in_the_terminal(demo: Path) -> None:
     with Program(demo, directory=demo.parent) as running:
+        running.wait_for("ready")
         with pytest.raises(ApplicationError, match=r"demo\.fail failed: LookupError: no such table"):
             await call(running.url, "demo.fail", "tr0ub4dor")
 

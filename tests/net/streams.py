@@ -1,4 +1,4 @@
-"""Streams of bytes that are nearly right: WebSocket and RawSocket frames, and requests of HTTP, whole, cut and spoiled."""
+"""Streams of bytes that are nearly right: WebSocket and RawSocket frames, and HTTP, whole, cut and spoiled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever bytes a client sends, it gets what the protocols say, or is hung up on; nobody else notices, and nothing fails."""
+"""Whatever bytes a client sends, it gets what the protocols say or is hung up on, and nobody else notices."""
 
 from __future__ import annotations
 
