@@ -166,8 +166,8 @@ class SessionClosed(RocadeError):
     uri = "rocade.error.session_closed"
 
 
-LIMIT_EXCEEDED = "rocade.error.limit_exceeded"
-"""What a peer is told that wants more than it may have. WAMP has no URI for that."""
+LIMIT_EXCEEDED = "wamp.error.limit_exceeded"
+"""What a peer is told that wants more than it may have. The specification has no URI for that."""
 
 
 class LimitExceeded(ApplicationError):

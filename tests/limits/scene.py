@@ -16,7 +16,7 @@ from rocade.node.worker import Worker
 HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 """Addresses that clients come from."""
 
-LIMIT_EXCEEDED = "rocade.error.limit_exceeded"
+LIMIT_EXCEEDED = "wamp.error.limit_exceeded"
 
 HELLO, WELCOME, ABORT, CHALLENGE, AUTHENTICATE, GOODBYE, ERROR = 1, 2, 3, 4, 5, 6, 8
 PUBLISH, PUBLISHED, SUBSCRIBE, SUBSCRIBED, UNSUBSCRIBE, EVENT = 16, 17, 32, 33, 34, 36

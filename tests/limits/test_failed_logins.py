@@ -15,6 +15,7 @@ from tests.limits.scene import (
     CHALLENGE,
     ELSEWHERE,
     HERE,
+    LIMIT_EXCEEDED,
     ROLES,
     WELCOME,
     Client,
@@ -22,7 +23,7 @@ from tests.limits.scene import (
     running,
 )
 
-LOCKED_OUT = "rocade.error.too_many_failed_logins"
+LOCKED_OUT = LIMIT_EXCEEDED
 FAILED = "wamp.error.authentication_failed"
 
 AT_ONCE = 40

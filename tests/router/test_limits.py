@@ -23,7 +23,7 @@ from rocade.wamp.messages import (
     Subscribed,
 )
 
-LIMIT_EXCEEDED = "rocade.error.limit_exceeded"
+LIMIT_EXCEEDED = "wamp.error.limit_exceeded"
 NOBODY = "wamp.error.no_available_callee"
 PAYLOAD = Raw(b'["' + b"x" * 96 + b'"]')
 

@@ -105,6 +105,18 @@ def test_whoever_has_logged_in_from_an_address_is_not_slowed_down_there_by_what_
     assert scene.logins.delay(OTHER, "ann") == 0
 
 
+def test_those_who_give_no_name_are_counted_by_their_address_only() -> None:
+    scene = Scene()
+    for _ in range(99):
+        scene.logins.failed(ADDRESS, None)
+    assert scene.logins.delay(ADDRESS, None) == 0
+    assert not scene.is_locked_out("")
+
+    scene.logins.failed(ADDRESS, None)
+    assert scene.is_locked_out("")
+    assert scene.is_locked_out("joe")
+
+
 @pytest.mark.parametrize("policy", [{"lock_out_after": 0, "lock_out_address_after": 0}, {"lock_out": 0}])
 def test_lock_outs_can_be_turned_off(policy: dict[str, float]) -> None:
     scene = Scene(**policy)

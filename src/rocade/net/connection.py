@@ -21,6 +21,10 @@ logger = logging.getLogger("rocade.net")
 READ_LIMIT = 65536
 """Most bytes taken from a socket at once: bounds how long one connection can hold the loop."""
 
+LARGE_READ = 32768
+"""A read of so many bytes is the connection's last one in a round of the loop. libuv reads up to 32 times in a row from
+a socket that has more, and so one busy client would hold the loop for 2 MiB of messages."""
+
 _JOIN_LIMIT = 4096
 
 
@@ -73,6 +77,7 @@ STREAM_LINK_SLOTS = (
     "_reason",
     "_receiver",
     "_reported_paused",
+    "_resting",
     "_source_paused",
     "_surroundings",
     "_transport",
@@ -138,6 +143,8 @@ class StreamLink(asyncio.BufferedProtocol):
         self._reported_paused = False
         # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
         self._flooded = False
+        # Whether others have their turn before more is read.
+        self._resting = False
         self._deadline: asyncio.TimerHandle | None = None
         self._reason = ""
 
@@ -355,8 +362,19 @@ class StreamLink(asyncio.BufferedProtocol):
             self._deliver = self._way_in(self._receiver)
             self._steer_reading()
 
+    def _rest(self) -> None:
+        """Much has come at once: read no more in this round of the loop."""
+        if not self._resting and self._transport is not None:
+            self._resting = True
+            self._steer_reading()
+            self._loop.call_soon(self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._resting = False
+        self._steer_reading()
+
     def _steer_reading(self) -> None:
-        pause = self._held is not None or self._flooded
+        pause = self._held is not None or self._flooded or self._resting
         if pause != self._source_paused and self._transport is not None:
             self._source_paused = pause
             if pause:

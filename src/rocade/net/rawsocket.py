@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rocade.net.connection import STREAM_LINK_SLOTS, StreamLink, Surroundings, logger, peer_name
+from rocade.net.connection import LARGE_READ, STREAM_LINK_SLOTS, StreamLink, Surroundings, logger, peer_name
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.wires import RAWSOCKET
 from rocade.wamp.framing import (
@@ -164,6 +164,8 @@ class RawSocketConnection(StreamLink):
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
         self.feed(self._scratch[:nbytes].tobytes())
+        if nbytes >= LARGE_READ:
+            self._rest()
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read, here or by someone else."""

@@ -16,7 +16,7 @@ from typing import Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from rocade.net import upgrade
-from rocade.net.connection import READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
+from rocade.net.connection import LARGE_READ, READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
 from rocade.net.deflate import Agreement, DeflateOptions, negotiate
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
@@ -308,6 +308,8 @@ class WebSocketConnection(StreamLink, WSListener):
         self._parse(nbytes)
         if self._attention:
             self._attend()
+        if nbytes >= LARGE_READ:
+            self._rest()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `StreamLink`; also lets go of the parser, which refers back to this."""

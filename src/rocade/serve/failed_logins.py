@@ -7,7 +7,8 @@ Three counts, each of which falls steadily on its own:
 - of one name, wherever from: it makes attempts wait that come from where the name has not logged in before, and never
   locks anybody out. Or whoever knows a name could keep its owner away for ever.
 
-While somebody is locked out, nothing that is tried is looked at, and so nothing is counted.
+Who gives no name, since a token or a key says it all, is counted by address only. While somebody is locked out, nothing
+that is tried is looked at, and so nothing is counted.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from rocade.errors import HandshakeRefused
+from rocade.errors import LIMIT_EXCEEDED, HandshakeRefused
 from rocade.serve.authentication import Anonymous, Authenticator
 from rocade.serve.counters import Counters
 from rocade.wamp.messages import Hello
 from rocade.wamp.uris import shown
 
-__all__ = ["LOCKED_OUT", "FailedLogins", "LockedOut", "LoginPolicy", "is_open_to_all"]
-
-LOCKED_OUT = "rocade.error.too_many_failed_logins"
-"""What a client is told that is locked out."""
+__all__ = ["FailedLogins", "LockedOut", "LoginPolicy", "is_open_to_all"]
 
 MAX_REMEMBERED = 10_000
 """Entries of each of the counts; beyond it those are forgotten whose latest failure is longest ago."""
@@ -82,7 +80,7 @@ class LockedOut(HandshakeRefused):
             seconds: until the next attempt will be looked at.
         """
         text = f"too many failed logins; nothing that you try is looked at for the next {max(1, round(seconds))} s"
-        super().__init__(LOCKED_OUT, text)
+        super().__init__(LIMIT_EXCEEDED, text)
 
 
 class _Entry:
@@ -178,7 +176,9 @@ class FailedLogins:
         """
         if address is None:
             return
-        until = max(self._addresses.locked_until(address), self._pairs.locked_until((address, _short(authid))))
+        until, name = self._addresses.locked_until(address), _short(authid)
+        if name:
+            until = max(until, self._pairs.locked_until((address, name)))
         left = until - self._clock()
         if left > 0:
             self._counters.locked_out += 1
@@ -187,11 +187,11 @@ class FailedLogins:
     def delay(self, address: str | None, authid: str | None) -> float:
         """Seconds that an attempt has to wait before it is looked at, right or wrong."""
         policy, name = self._policy, _short(authid)
-        if address is None or not policy.delay:
+        if address is None or not name or not policy.delay:
             return 0.0
         now = self._clock()
         failures = self._pairs.level((address, name), now)
-        if name and (address, name) not in self._known:
+        if (address, name) not in self._known:
             failures = max(failures, self._names.level(name, now))
         beyond = failures - policy.tolerated
         # Doubling more than 20 times changes nothing any more.
@@ -207,9 +207,9 @@ class FailedLogins:
             table.tidy(now)
         if name:
             self._names.add(name, now)
-        pair = self._pairs.add((address, name), now)
-        if policy.lock_out_after and math.ceil(pair.level) >= policy.lock_out_after and pair.locked_until <= now:
-            self._lock(pair, now, f"{shown(authid or '')} at {address}")
+            pair = self._pairs.add((address, name), now)
+            if policy.lock_out_after and math.ceil(pair.level) >= policy.lock_out_after and pair.locked_until <= now:
+                self._lock(pair, now, f"{shown(name)} at {address}")
         entry = self._addresses.add(address, now)
         most = policy.lock_out_address_after
         if most and math.ceil(entry.level) >= most and entry.locked_until <= now:

@@ -101,12 +101,15 @@ class Verifier:
             raise _refused("the token has extensions that must be understood")
         candidates = await self._keys.find(id, algorithm)
         if not candidates:
-            raise _refused(f"there is no key {shown(str(id))} for {algorithm}")
+            raise _refused(f"there is no key {shown(str(id))} for {algorithm}", counts=False)
         for key in candidates[:MAX_CANDIDATES]:
             try:
                 return self._checked(self._decoded(token, key.material, algorithm))
             except jwt.InvalidSignatureError:
                 continue
+            except jwt.ExpiredSignatureError:
+                # Its signature is right, so this is nobody who guesses.
+                raise _refused("the token has expired", counts=False) from None
             except (jwt.PyJWTError, ValueError, RecursionError) as error:
                 # Its words say what is wrong; some would quote the token.
                 raise _refused(f"the token is not in order: {type(error).__name__}") from None
@@ -328,5 +331,5 @@ class Jwt:
         return renew
 
 
-def _refused(reason: str) -> AuthenticationFailed:
-    return AuthenticationFailed(f"{METHOD}: {reason}")
+def _refused(reason: str, *, counts: bool = True) -> AuthenticationFailed:
+    return AuthenticationFailed(f"{METHOD}: {reason}", counts=counts)
