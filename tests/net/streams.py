@@ -1,4 +1,4 @@
-"""Streams of bytes that are nearly right: WebSocket and RawSocket frames, and requests of HTTP, whole, cut and spoiled."""
+"""Streams of bytes that are nearly right: frames of WebSocket and RawSocket, requests of HTTP; whole, cut, spoiled."""
 
 from __future__ import annotations
 

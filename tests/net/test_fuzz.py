@@ -1,4 +1,4 @@
-"""Whatever bytes a client sends, it gets what the protocols say, or is hung up on; nobody else notices, and nothing fails."""
+"""Whatever bytes a client sends, it gets what the protocols say, or is hung up on, and nobody else notices."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.faults import Faults
 from tests.net.conftest import _loop_factory
 from tests.net.harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Server, serving
 from tests.net.streams import (
@@ -36,18 +37,6 @@ MAX_RAW_MESSAGE = 4096
 MAX_HEAD = 2000
 PROTOCOL_ERROR, WRONG_TYPE, NOT_UTF8, TOO_LONG = 1002, 1003, 1007, 1009
 DEFLATE = "permessage-deflate; client_max_window_bits"
-
-
-class Faults(logging.Handler):
-    """Remembers what anybody logs as a failure of ours."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
-        self.texts.append(logging.Formatter().format(record))
 
 
 async def measure(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:

@@ -499,6 +499,6 @@ def side_by_side(machine: type[RuleBasedStateMachine], examples: int) -> Any:
     return case
 
 
-TestSubscribers = side_by_side(Subscribers, 100)
-TestCallers = side_by_side(Callers, 250)
+TestSubscribers = side_by_side(Subscribers, 150)
+TestCallers = side_by_side(Callers, 600)
 TestEverybody = side_by_side(Everybody, 250)

@@ -8,6 +8,7 @@ import logging
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.faults import Faults
 from tests.wamp.strategies import messages
 
 from rocade.net.memory import MemoryClient
@@ -20,18 +21,6 @@ from rocade.wamp.messages import Role as ClientRole
 
 EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
 HELLO = Hello("realm1", HelloDetails(roles=ClientRoles(caller=ClientRole(), subscriber=ClientRole())))
-
-
-class Faults(logging.Handler):
-    """Remembers what the router logs as its own failure."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
-        self.texts.append(logging.Formatter().format(record))
 
 
 async def bombard(serializer: Serializer, joins: bool, sent: list[Message | bytes]) -> None:
