@@ -6,9 +6,9 @@ import asyncio
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from tests.faults import Faults
+from tests.fuzzing import Faults, fuzzing
 from tests.wamp.strategies import messages
 
 from rocade.net.memory import MemoryClient
@@ -50,7 +50,7 @@ def test_no_sequence_of_messages_makes_the_gateway_fail(serializer: Serializer) 
     faults = Faults()
     logging.getLogger("rocade").addHandler(faults)
 
-    @settings(max_examples=150, deadline=None, derandomize=True)
+    @fuzzing(150)
     @given(st.booleans(), st.lists(messages() | st.binary(max_size=40), max_size=8))
     def anything(joins: bool, sent: list[Message | bytes]) -> None:
         asyncio.run(bombard(serializer, joins, sent))

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.faults import Faults
+from tests.fuzzing import Faults, fuzzing
 from tests.net.harness import Client
-from tests.net.streams import fuzzing
 from tests.wamp.strategies import messages
 
 from rocade.net.listener import Listener, bind_tcp
