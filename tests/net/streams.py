@@ -1,23 +1,12 @@
-"""Streams of bytes that are nearly right: WebSocket and RawSocket frames, and HTTP, whole, cut and spoiled."""
+"""Streams of bytes that are nearly right: frames of WebSocket and RawSocket, requests of HTTP; whole, cut, spoiled."""
 
 from __future__ import annotations
 
-import os
 import struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from tests.net.harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
-
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-"""More than CI has time for, and each time others."""
-
-
-def fuzzing(examples: int) -> Any:
-    """Settings of a test: so many examples, always the same ones; or those that were asked for."""
-    return settings(max_examples=EXAMPLES or examples, deadline=None, derandomize=not EXAMPLES)
-
 
 CUTS = st.lists(st.integers(1, 300), min_size=1, max_size=8)
 """Sizes of the pieces in which a stream is sent, in turn."""

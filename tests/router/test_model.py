@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from itertools import count
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.fuzzing import fuzzing
 from tests.router.model.sessions import HUGE, Peer
 from tests.router.side_by_side import SideBySide
-
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "0"))
-"""More than CI has time for, and each time others."""
 
 TOPICS = ["com.a", "com.a.x", "com.b.x", "org.a.x"]
 PATTERNS = [
@@ -245,6 +241,13 @@ class Callers(Sessions):
             registration = shared[number % len(shared)]
             options = {**options, "match": registration.match, "invoke": registration.invoke}
             self.both.request(self.peer(which), 64, options, registration.uri)
+
+    @rule(which=WHICH, patterns=st.lists(st.sampled_from(PATTERNS[4:]), min_size=2, max_size=4, unique=True))
+    def compete(self, which: int, patterns: list[tuple[str, str | None]]) -> None:
+        """Register several patterns that are for the same procedure, and call it."""
+        for number, (uri, match) in enumerate(patterns):
+            self.both.request(self.peer(which + number), 64, {"match": match or "exact", "invoke": "last"}, uri)
+        self.both.request(self.peer(which), 48, {}, "com.a.x")
 
     @rule(which=WHICH, registration=WHICH, is_wrong=SOMETIMES)
     def unregister(self, which: int, registration: int, is_wrong: bool) -> None:
@@ -493,12 +496,10 @@ class Everybody(Subscribers, Callers):
 def side_by_side(machine: type[RuleBasedStateMachine], examples: int) -> Any:
     """A test that runs a machine."""
     case = machine.TestCase
-    case.settings = settings(
-        max_examples=EXAMPLES or examples, stateful_step_count=40, deadline=None, derandomize=not EXAMPLES
-    )
+    case.settings = fuzzing(examples, stateful_step_count=40)
     return case
 
 
-TestSubscribers = side_by_side(Subscribers, 100)
-TestCallers = side_by_side(Callers, 250)
+TestSubscribers = side_by_side(Subscribers, 150)
+TestCallers = side_by_side(Callers, 600)
 TestEverybody = side_by_side(Everybody, 250)

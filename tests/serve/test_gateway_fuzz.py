@@ -6,8 +6,9 @@ import asyncio
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.fuzzing import Faults, fuzzing
 from tests.wamp.strategies import messages
 
 from rocade.net.memory import MemoryClient
@@ -20,18 +21,6 @@ from rocade.wamp.messages import Role as ClientRole
 
 EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
 HELLO = Hello("realm1", HelloDetails(roles=ClientRoles(caller=ClientRole(), subscriber=ClientRole())))
-
-
-class Faults(logging.Handler):
-    """Remembers what the router logs as its own failure."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.texts: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """See `logging.Handler`."""
-        self.texts.append(logging.Formatter().format(record))
 
 
 async def bombard(serializer: Serializer, joins: bool, sent: list[Message | bytes]) -> None:
@@ -61,7 +50,7 @@ def test_no_sequence_of_messages_makes_the_gateway_fail(serializer: Serializer) 
     faults = Faults()
     logging.getLogger("rocade").addHandler(faults)
 
-    @settings(max_examples=150, deadline=None, derandomize=True)
+    @fuzzing(150)
     @given(st.booleans(), st.lists(messages() | st.binary(max_size=40), max_size=8))
     def anything(joins: bool, sent: list[Message | bytes]) -> None:
         asyncio.run(bombard(serializer, joins, sent))
