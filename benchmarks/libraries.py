@@ -67,13 +67,12 @@ async def measure(port: int, library: str, load: str, serializer: str, operation
         )
         assert process.stdout is not None
         try:
-            line = await process.stdout.readline()
-            if line.strip() == b"ready":
-                other = asyncio.create_task(counterpart(session, load))
-                line = await process.stdout.readline()
-            if not line:
-                raise RuntimeError(f"{library}, {load}: its process ended without a result")
-            return float(line)
+            async for line in process.stdout:
+                if line.strip() == b"ready":
+                    other = asyncio.create_task(counterpart(session, load))
+                elif line.startswith(b"result "):  # autobahn logs there, too
+                    return float(line.split()[1])
+            raise RuntimeError(f"{library}, {load}: its process ended without a result")
         finally:
             if other is not None:
                 other.cancel()

@@ -40,7 +40,7 @@ class Meter:
         if self._done == WARM_UP:
             self._begin = time.process_time()
         elif self._done == WARM_UP + self._operations:
-            print((time.process_time() - self._begin) / self._operations * 1e6, flush=True)
+            print("result", (time.process_time() - self._begin) / self._operations * 1e6, flush=True)
             self.is_over = True
             self._over.set()
 
