@@ -10,17 +10,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rocade.client.channel import Channel
+from rocade.client.codec import Invocation, Unreadable
 from rocade.client.details import CallDetails, CallResult
 from rocade.client.errors import payload_of
 from rocade.client.handlers import Handler, Kind
 from rocade.client.inbox import Inbox, NothingMore
 from rocade.client.options import RegisterOptions
+from rocade.client.tasks import start_task
 from rocade.client.threads import Threads
 from rocade.errors import ApplicationError, InvalidArgument, PayloadNotSerializable, ProtocolViolation
 from rocade.wamp.messages import (
     Error,
     Interrupt,
-    Invocation,
     PassthruDetails,
     Register,
     Registered,
@@ -199,7 +200,9 @@ class Callee:
 
     def _arguments(self, running: _Running, message: Invocation) -> tuple[Sequence[Any], Mapping[str, Any]]:
         handler = running.registration.handler
-        args, kwargs = self._channel.payload(message)
+        args, kwargs = message.args, message.kwargs
+        if type(args) is Unreadable:
+            raise InvalidArgument(args[0])
         stream = None
         if handler.takes_stream:
             stream = self._open_stream(running, handler, message, args)
@@ -217,7 +220,7 @@ class Callee:
             running.future.add_done_callback(lambda future: self._returned(running, future))
         else:
             run = self._run if handler.kind is Kind.COROUTINE else self._run_generator
-            running.future = self._channel.loop.create_task(run(running, handler, args, kwargs))
+            running.future = start_task(self._channel.loop, run(running, handler, args, kwargs))
 
     async def _run(self, running: _Running, handler: Handler, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         try:
@@ -405,7 +408,7 @@ class Callee:
             return
         handler = running.registration.handler
         try:
-            args, _ = self._channel.payload(message)
+            args = message.args
             index = handler.stream_index
             if len(args) > index and not running.inbox.put(handler.item(args[index]), self._channel.size):
                 raise ApplicationError("rocade.error.slow_reader", "arguments came faster than they were read")

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
 from rocade.client.channel import Channel, fail
+from rocade.client.codec import Error, Result, Unreadable
 from rocade.client.details import CallResult
+from rocade.client.errors import exception_for
 from rocade.client.inbox import Inbox, NothingMore
 from rocade.client.options import CallOptions
 from rocade.errors import ApplicationError, CallTimeout, InvalidMessage
-from rocade.wamp.messages import Call, Cancel, CancelOptions, Error, Result
+from rocade.wamp.messages import Call, Cancel, CancelOptions
 from rocade.wamp.messages import CallOptions as WireCallOptions
 
 __all__ = ["Caller"]
@@ -177,32 +179,22 @@ class Caller:
         request = message.request
         if message.details.progress:
             inbox = self._streams.get(request)
-            if inbox is not None and not inbox.put(self._value(message), self._channel.size):
+            if inbox is not None and not inbox.put(_value(message), self._channel.size):
                 self._overflow(request, inbox)
             return
         future = self._calls.pop(request, None)
         if future is not None:
             if not future.done():
-                try:
-                    future.set_result(self._value(message))
-                except InvalidMessage as error:
-                    future.set_exception(error)
+                if type(message.args) is Unreadable:
+                    future.set_exception(InvalidMessage(message.args[0]))
+                else:
+                    future.set_result(_value(message))
             return
         inbox = self._streams.pop(request, None)
         if inbox is not None:
             if message.args or message.kwargs:
-                inbox.put(self._value(message), 0)
+                inbox.put(_value(message), 0)
             inbox.end()
-
-    def _value(self, message: Result) -> Any:
-        """What a result is to Python: its only value, or all of them."""
-        load = self._channel.serializer.load
-        args: list[Any] = load(message.args) if message.args else []  # type: ignore[arg-type]  # decoded, so raw
-        if message.kwargs:
-            return CallResult(*args, **load(message.kwargs))  # type: ignore[arg-type]
-        if len(args) == 1:
-            return args[0]
-        return CallResult(*args) if args else None
 
     def _overflow(self, request: int, inbox: Inbox[Any]) -> None:
         """A stream is not read as fast as it comes, and there is no way to slow the callee down: end it."""
@@ -213,11 +205,11 @@ class Caller:
         future = self._calls.pop(message.request, None)
         if future is not None:
             if not future.done():
-                future.set_exception(self._channel.exception(message))
+                future.set_exception(exception_for(message.error, message.args, message.kwargs))
             return
         inbox = self._streams.pop(message.request, None)
         if inbox is not None:
-            inbox.end(self._channel.exception(message))
+            inbox.end(exception_for(message.error, message.args, message.kwargs))
 
     def _lost(self, error: Exception) -> None:
         calls, self._calls = self._calls, {}
@@ -250,3 +242,13 @@ class _Running:
         # None yet.
         self.request = 0
         self.epoch = 0
+
+
+def _value(message: Result) -> Any:
+    """What a result is to Python: its only value, or all of them."""
+    args = message.args
+    if message.kwargs:
+        return CallResult(*args, **message.kwargs)
+    if len(args) == 1:
+        return args[0]
+    return CallResult(*args) if args else None

@@ -7,14 +7,13 @@ import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
+from rocade.client.codec import CODECS, Error
 from rocade.client.errors import exception_for
 from rocade.client.outbox import Outbox
 from rocade.errors import ConnectionLost, ProtocolViolation, SessionClosed
 from rocade.net.link import Link
-from rocade.wamp.codec import JSON, Serializer
 from rocade.wamp.ids import next_request_id
 from rocade.wamp.messages import (
-    Error,
     Message,
     Published,
     Received,
@@ -43,7 +42,7 @@ class Channel:
     Attributes:
         loop: the event loop that everything runs on.
         outbox: what is sent.
-        serializer: of the connection there is, or was.
+        codec: of the connection there is, or was.
         epoch: counts WAMP sessions: what belongs to an earlier one must not be answered in this.
         is_open: whether there is a session, with a connection.
         size: bytes of the message that is being handled.
@@ -59,13 +58,13 @@ class Channel:
         """
         self.loop = loop
         self.outbox = Outbox(loop)
-        self.serializer: Serializer = JSON
+        self.codec = CODECS["json"]
         self.epoch = 0
         self.is_open = False
         self.size = 0
         self.roles = RouterRoles()
         self.on_lost: list[Callable[[Exception], None]] = []
-        self.handlers: dict[type[Message], Callable[[Any], None]] = {
+        self.handlers: dict[type[Any], Callable[[Any], None]] = {
             Published: self._answered,
             Subscribed: self._answered,
             Registered: self._answered,
@@ -104,7 +103,7 @@ class Channel:
             self._last_request = 0
             self.outbox.forget()
         self.roles = roles
-        self.serializer = link.wire.serializer
+        self.codec = CODECS[link.wire.serializer.name]
         self._counts = resumable
         self.outbox.attach(link, keeps=resumable)
         self.is_open = True
@@ -177,7 +176,7 @@ class Channel:
         Raises:
             PayloadNotSerializable, PayloadTooLarge: it cannot be sent.
         """
-        self.outbox.put(self.serializer.encode(message))
+        self.outbox.put(self.codec.encode(message))
 
     def send_request(self, make: Callable[..., Message], *fields: Any) -> int:
         """Send a request, which takes the next id; after `ready`.
@@ -191,7 +190,7 @@ class Channel:
             PayloadNotSerializable, PayloadTooLarge: it cannot be sent; the id stays free, as ids must not have gaps.
         """
         request = next_request_id(self._last_request)
-        self.outbox.put(self.serializer.encode(make(request, *fields)))
+        self.outbox.put(self.codec.encode(make(request, *fields)))
         self._last_request = request
         return request
 
@@ -215,7 +214,7 @@ class Channel:
 
     # --- messages in ------------------------------------------------------------------------------
 
-    def count(self, message: Message) -> None:
+    def count(self, message: Any) -> None:
         """A message has arrived within the session: all count but RECEIVED (docs/resume.md)."""
         if not self._counts or type(message) is Received:
             return
@@ -224,25 +223,6 @@ class Channel:
             self._tell()
         elif self._timer is None:
             self._timer = self.loop.call_later(RECEIVED_WITHIN, self._tell)
-
-    def load(self, raw: Any) -> Any:
-        """The Python value of a payload; None of an absent one."""
-        return self.serializer.load(raw) if raw else None
-
-    def payload(self, message: Any) -> tuple[list[Any], dict[str, Any]]:
-        """`args` and `kwargs` of a message.
-
-        Raises:
-            InvalidMessage: they have no Python value.
-        """
-        args, kwargs = message.args, message.kwargs
-        load = self.serializer.load
-        return load(args) if args else [], load(kwargs) if kwargs else {}
-
-    def exception(self, error: Error) -> Exception:
-        """The exception that an ERROR becomes."""
-        args, kwargs = self.payload(error)
-        return exception_for(error.error, args, kwargs)
 
     def _answered(self, message: Any) -> None:
         waiting = self._requests.pop(message.request, None)
@@ -265,7 +245,7 @@ class Channel:
         if waiting is None:
             logger.debug("ERROR %s for request %d, which is not open", message.error, message.request)
         elif not waiting[0].done():
-            waiting[0].set_exception(self.exception(message))
+            waiting[0].set_exception(exception_for(message.error, message.args, message.kwargs))
 
     def _confirmed(self, message: Received) -> None:
         if not self.outbox.confirm(message.count):
@@ -274,7 +254,7 @@ class Channel:
     def _tell(self) -> None:
         self._stop_timer()
         self._told = self.received
-        self.outbox.put_uncounted(self.serializer.encode(Received(self.received)))
+        self.outbox.put_uncounted(self.codec.encode(Received(self.received)))
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

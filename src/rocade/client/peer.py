@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from rocade.client.authentication import Answer, Proof
 from rocade.client.channel import Channel
+from rocade.client.codec import CODECS
 from rocade.errors import ConnectionFailed, HandshakeRefused, ProtocolViolation
 from rocade.net.link import Link
 from rocade.wamp.handshake import CLIENT, Direction, SessionState, advance
@@ -67,7 +68,7 @@ class Peer:
         self._hello = hello
         self._proofs = proofs
         self._owner = owner
-        self._decode = link.wire.serializer.decode
+        self._decode = CODECS[link.wire.serializer.name].decode
         # Message class -> what takes it; empty until there is a session.
         self._handlers: Mapping[type[Message], Any] = {}
         self._state = SessionState.CLOSED

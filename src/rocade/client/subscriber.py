@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from copy import copy
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from rocade.client.channel import Channel
+from rocade.client.codec import Event as EventMessage
+from rocade.client.codec import Unreadable
 from rocade.client.details import Event, EventDetails
 from rocade.client.handlers import Handler, Kind
 from rocade.client.inbox import MAX_BYTES, MAX_ITEMS, Inbox, NothingMore
 from rocade.client.options import SubscribeOptions
+from rocade.client.tasks import start_task
 from rocade.client.threads import Threads
-from rocade.errors import InvalidArgument, InvalidMessage
-from rocade.wamp.messages import Event as EventMessage
+from rocade.errors import InvalidArgument
 from rocade.wamp.messages import Match, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 if TYPE_CHECKING:
@@ -82,7 +84,9 @@ class _HandledSubscription(Subscription):
     def take(self, message: EventMessage, size: int) -> None:
         super().take(message, size)
         if self._task is None:
-            self._task = self._subscriber.start(self._handle_all())
+            task = self._subscriber.start(self._handle_all())
+            # It may have come to its end already.
+            self._task = None if task.done() else task
 
     async def _handle_all(self) -> None:
         """Handle what is there, and end: a task that waits for more would have to be stopped."""
@@ -139,8 +143,7 @@ class Subscriber:
                     message = await subscription.inbox.get()
                 except NothingMore:
                     return
-                payload: Any = {"args": message.args, "kwargs": message.kwargs}
-                yield Event(**payload, **self._details(subscription, message))
+                yield Event(args=message.args, kwargs=message.kwargs, **self._details(subscription, message))
         finally:
             await subscription.unsubscribe()
 
@@ -196,20 +199,20 @@ class Subscriber:
         subscriptions = self._by_id.get(message.subscription)
         if not subscriptions:
             return  # it was under way when the last one unsubscribed
-        # Each with values of its own, which it may change.
-        messages = [message, *(copy(message) for _ in subscriptions[1:])]
-        try:
-            for taken in messages:
-                taken.args, taken.kwargs = self._channel.payload(taken)
-        except InvalidMessage as error:
-            logger.warning("an event of %r is dropped: %s", subscriptions[0].topic, error)
+        if type(message.args) is Unreadable:
+            logger.warning("an event of %r is dropped: %s", subscriptions[0].topic, message.args[0])
             return
-        for subscription, taken in zip(subscriptions, messages, strict=True):
-            subscription.take(taken, self._channel.size)
+        size = self._channel.size
+        if len(subscriptions) == 1:
+            subscriptions[0].take(message, size)
+            return
+        for subscription in subscriptions:
+            # Each with values of its own, which it may change.
+            subscription.take(deepcopy(message), size)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine beside what is received."""
-        task = self._channel.loop.create_task(work)
+        task = start_task(self._channel.loop, work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -217,7 +220,7 @@ class Subscriber:
     async def handle(self, subscription: Subscription, handler: Handler, message: EventMessage) -> None:
         """Have an event handled; what goes wrong is the handler's affair, and logged."""
         try:
-            args, kwargs = handler.bind(message.args, message.kwargs)  # type: ignore[arg-type]  # decoded
+            args, kwargs = handler.bind(message.args, message.kwargs)
             if handler.wants_details:
                 args = (EventDetails(**self._details(subscription, message)), *args)
             if handler.kind is Kind.COROUTINE:
