@@ -394,11 +394,10 @@ class Application:
             tells_callers=tells_callers,
         )
         self._run, self._router = run, own
+        if own is not None:
+            logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
         try:
-            if own is not None:
-                await own.start()
-                logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
-            await run.begin_all(own or where or "", realm, connection)
+            await run.begin_all(own or where or "", realm, connection, None if own is None else own.start)
         except BaseException:
             self._run = self._router = None
             if own is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rocade.app.declarations import Procedure, Subscription, place
@@ -24,6 +24,9 @@ __all__ = ["Run"]
 
 STOP_SECONDS = 5.0
 """How long handlers that run have to end when the application stops."""
+
+CANCEL_SECONDS = 1.0
+"""How long handlers that are canceled are waited for."""
 
 logger = logging.getLogger("rocade.app")
 
@@ -93,13 +96,20 @@ class Run:
 
     # --- start and stop ---------------------------------------------------------------------------
 
-    async def begin_all(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> None:
+    async def begin_all(
+        self,
+        router: EmbeddedRouter | str,
+        realm: str,
+        connection: dict[str, Any],
+        open_doors: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         """Join, register and subscribe everything, and be ready.
 
         Args:
             router: the URL of a router, or one of this process.
             realm: the realm's name.
             connection: further arguments of `connect`.
+            open_doors: lets others join the router, if it is the application's own; when they do they find everything.
         Raises:
             Exception: whatever goes wrong; nothing is left behind.
         """
@@ -108,6 +118,8 @@ class Run:
             self.session = await self._connect(router, realm, connection)
             await self._set_up()
             self._is_set_up = True
+            if open_doors is not None:
+                await open_doors()
             await self._joined()
             await self.emit("app.ready")
         except BaseException:
@@ -241,8 +253,11 @@ class Run:
             await asyncio.sleep(0)  # in the order of their declaration
 
     async def _left(self, session: Session, reason: str) -> None:
-        for task in self._while_joined:
+        ended = self._while_joined - {asyncio.current_task()}
+        for task in ended:
             task.cancel()
+        if ended:
+            await asyncio.wait(ended, timeout=CANCEL_SECONDS)
         for function in self._signals.of("onleave"):
             await self._told("onleave", function, session, reason)
 
