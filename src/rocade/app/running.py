@@ -70,7 +70,8 @@ class Run:
         # What "onjoined" has started, and what the end of the session ends.
         self._while_joined: set[asyncio.Task[Any]] = set()
         self._is_set_up = False
-        self._handlers = 0
+        # Tasks of handlers that run.
+        self._handlers: set[asyncio.Task[Any] | None] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -78,14 +79,18 @@ class Run:
 
     def begin(self) -> None:
         """A handler begins."""
-        self._handlers += 1
+        self._handlers.add(asyncio.current_task())
         self._idle.clear()
 
     def end(self) -> None:
         """A handler has ended."""
-        self._handlers -= 1
+        self._handlers.discard(asyncio.current_task())
         if not self._handlers:
             self._idle.set()
+
+    def is_work(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a task is that of a handler, or of what a signal has started: something that is ended here."""
+        return task in self._handlers or task in self._while_joined or task in self._tasks
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine beside everything else, until the run ends."""
@@ -138,8 +143,8 @@ class Run:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._idle.wait()
         except TimeoutError:
-            text = "1 handler still runs" if self._handlers == 1 else f"{self._handlers} handlers still run"
-            is_or_are = "is" if self._handlers == 1 else "are"
+            count = len(self._handlers)
+            text, is_or_are = ("1 handler still runs", "is") if count == 1 else (f"{count} handlers still run", "are")
             logger.warning("%s after %g s and %s canceled", text, STOP_SECONDS, is_or_are)
         await self._leave()
         for function in self._hooks.of("app.stopped"):
