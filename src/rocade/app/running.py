@@ -72,20 +72,19 @@ class Run:
         self._is_set_up = False
         # Tasks of handlers that run.
         self._handlers: set[asyncio.Task[Any] | None] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        # While somebody waits for there to be none.
+        self._idle: asyncio.Event | None = None
 
     # --- what endpoints need ----------------------------------------------------------------------
 
     def begin(self) -> None:
         """A handler begins."""
         self._handlers.add(asyncio.current_task())
-        self._idle.clear()
 
     def end(self) -> None:
         """A handler has ended."""
         self._handlers.discard(asyncio.current_task())
-        if not self._handlers:
+        if self._idle is not None and not self._handlers:
             self._idle.set()
 
     def is_work(self, task: asyncio.Task[Any] | None) -> bool:
@@ -141,7 +140,7 @@ class Run:
             endpoint.flush()
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._idle.wait()
+                await self._wait_until_idle()
         except TimeoutError:
             count = len(self._handlers)
             text, is_or_are = ("1 handler still runs", "is") if count == 1 else (f"{count} handlers still run", "are")
@@ -150,6 +149,11 @@ class Run:
         for function in self._hooks.of("app.stopped"):
             await self._told("app.stopped", function)
         self.threads.close()
+
+    async def _wait_until_idle(self) -> None:
+        if self._handlers:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     async def _connect(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> Session:
         options = {
