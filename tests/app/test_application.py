@@ -621,6 +621,32 @@ async def test_what_runs_when_the_application_stops_comes_to_its_end(app: Applic
             await stop
 
 
+async def test_a_handler_may_stop_its_application_and_is_answered(app: Application) -> None:
+    @app.register("demo.quit")
+    async def leave() -> str:
+        await app.stop()
+        return "bye"
+
+    async with Router() as router, router.connect() as client:
+        await app.start(router=router)
+
+        assert await client.call("demo.quit") == "bye"
+
+        await app.stop()
+        assert not app.is_running
+
+
+async def test_stopping_twice_is_stopping_once(app: Application) -> None:
+    stopped: list[str] = []
+    app.on("app.stopped")(lambda: stopped.append("stopped"))
+
+    await app.stop()
+    await app.start(port=0)
+    await asyncio.gather(app.stop(), app.stop())
+
+    assert stopped == ["stopped"]
+
+
 async def test_a_procedure_that_somebody_else_has_is_named_in_the_error(app: Application) -> None:
     app.register("demo.ip")(print)
 

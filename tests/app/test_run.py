@@ -102,6 +102,33 @@ async def test_a_failure_is_readable_in_the_terminal(demo: Path) -> None:
         assert "tr0ub4dor" not in running.text
 
 
+@pytest.mark.parametrize("hook", ["@app.on('app.ready')", "@app.signal('onjoined')"])
+def test_a_program_that_stops_itself_has_ended_in_order(tmp_path: Path, hook: str) -> None:
+    text = DEMO.replace(
+        '@app.on("app.stopping")', f"{hook}\nasync def finish():\n    await app.stop()\n\n\n@app.on('app.stopping')"
+    )
+    with Program(program(tmp_path, "port=0", text), directory=tmp_path) as running:
+        assert running.wait() == 0
+        assert "cleaning up\n" in running.text
+        assert running.text.endswith("after run\n")
+        assert "Traceback" not in running.text
+
+
+async def test_a_program_whose_router_turns_it_away_for_good_ends_with_code_1(tmp_path: Path) -> None:
+    with ListeningRouter() as router:
+        file = program(tmp_path, f'url="{router.url}"')
+        with Program(file, directory=tmp_path) as running:
+            running.wait_for("ready")
+            async with rocade.connect(router.url) as session:
+                (other,) = [id for id in await session.call("wamp.session.list") if id != session.id]
+                await session.call("wamp.session.kill", other, reason="wamp.close.killed", message="go away")
+
+            assert running.wait() == 1
+            assert "the session is over: " in running.text
+            assert "go away" in running.text
+            assert "cleaning up\n" in running.text
+
+
 def test_it_takes_the_next_port_when_8080_is_taken(tmp_path: Path) -> None:
     file = program(tmp_path, "")
     with Program(file, directory=tmp_path) as first:

@@ -1,4 +1,4 @@
-"""The chat of the examples in two real browsers, and its Python being changed under them."""
+"""The chat of docs/tutorial.md in two real browsers, and its Python being changed under them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.app import tutorial
 from tests.app.programs import Program
 
 CHAT = Path(__file__).parents[2] / "examples" / "chat"
@@ -77,7 +78,12 @@ def test_pages_stay_connected_while_the_python_code_changes(browser: Browser, ch
     ada, bob = open_page(browser, chat, "Ada"), open_page(browser, chat, "Bob")
     file = tmp_path / "chat" / "chat.py"
 
-    file.write_text(file.read_text().replace('"text": text}', '"text": text.upper()}'))
+    before, after = [
+        block.text.strip() for block in tutorial.blocks() if block.text.startswith("message =") and not block.title
+    ]
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
     chat.wait_for("changed: chat.py")
     say(ada, "louder")  # the page has no code to connect again
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sized
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
-from rocade.app.declarations import InvokePolicy, MatchPolicy, Procedure, Subscription, derived_uri, place
-from rocade.app.http import Http, services
-from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
-from rocade.wamp.uris import is_reserved, is_uri, shown
+from rocade.app.http import services
+from rocade.app.scaffold import Scaffold
 
 if TYPE_CHECKING:
     from rocade.app.blocking import Blocking
@@ -23,12 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Application"]
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 logger = logging.getLogger("rocade.app")
 
 
-class Application:
+class Application(Scaffold):
     """Procedures and event handlers under one name, and the session that offers them.
 
     Decorated functions stay what they are, and can be called as before::
@@ -41,10 +37,6 @@ class Application:
 
         if __name__ == "__main__":
             app.run()
-
-    Attributes:
-        name: what the names of its procedures begin with.
-        http: what is served over HTTP beside them.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -54,186 +46,15 @@ class Application:
         Raises:
             ValueError: no URI can begin with the name.
         """
-        if name and (not is_uri(name) or is_reserved(name)):
-            raise ValueError(f"{shown(name)} cannot be the name of an application: no URI can begin with it")
-        self.name = name
-        self.http = Http(self)
-        self._procedures: list[Procedure] = []
-        self._subscriptions: list[Subscription] = []
-        self._signals = Listeners()
-        self._hooks = Listeners()
+        super().__init__(name)
         self._run: Run | None = None
         # The one that was started here.
         self._router: EmbeddedRouter | None = None
+        # While it stops.
+        self._stopping: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Application {self.name!r}>"
-
-    # --- declarations -----------------------------------------------------------------------------
-
-    @overload
-    def register(self, function: F, /) -> F: ...
-
-    @overload
-    def register(
-        self,
-        procedure: str | None = None,
-        /,
-        *,
-        match: MatchPolicy = "exact",
-        invoke: InvokePolicy = "single",
-        disclose_caller: bool = True,
-        concurrency: int | None = None,
-        limit_calls: int | None = None,
-        timeout: float | None = None,
-    ) -> Callable[[F], F]: ...
-
-    def register(self, procedure: Any = None, /, **options: Any) -> Any:
-        """Decorator: let others call a function.
-
-        `@app.register`, `@app.register()`, `@app.register("demo.uuid", invoke="roundrobin")`.
-
-        Args:
-            procedure: the whole URI; derived from the application and the function by default.
-            match: whether the URI is one procedure ("exact"), the beginning of some ("prefix"), or has components
-                that stand for anything ("wildcard", as in "demo..get").
-            invoke: how several callees share the procedure: not at all ("single"), or in turn ("roundrobin") …
-            disclose_caller: ask the router who calls.
-            concurrency: how many calls of it this application works on at once; the router keeps back the others.
-            limit_calls: unregister after so many calls. The count is exact; a call too many is answered as if there
-                were no such procedure.
-            timeout: seconds that a call may take; then it is canceled, and answered with wamp.error.timeout. A plain
-                function cannot be stopped: its thread goes on, for nobody.
-        Raises:
-            ValueError: the URI or an option cannot be used.
-            RuntimeError: the application runs already.
-        """
-        if callable(procedure):
-            return self.register()(procedure)
-
-        def decorate(function: F) -> F:
-            self.check_setup("@app.register", "write await app.session.register(function, uri)")
-            uri = derived_uri(self.name, function) if procedure is None else procedure
-            declared = Procedure(function=function, uri=uri, **options)
-            for other in self._procedures:
-                if (other.uri, other.match) == (declared.uri, declared.match):
-                    raise ValueError(f"{shown(uri)} is registered already, as {place(other.function)}")
-            self._procedures.append(declared)
-            return function
-
-        return decorate
-
-    @overload
-    def subscribe(self, function: F, /) -> F: ...
-
-    @overload
-    def subscribe(
-        self,
-        topic: str | None = None,
-        /,
-        *,
-        match: MatchPolicy = "exact",
-        get_retained: bool = False,
-        concurrency: int | None = None,
-        limit_calls: int | None = None,
-        timeout: float | None = None,
-        debounce: float | None = None,
-        throttle: float | None = None,
-    ) -> Callable[[F], F]: ...
-
-    def subscribe(self, topic: Any = None, /, **options: Any) -> Any:
-        """Decorator: call a function with events.
-
-        `@app.subscribe("demo.ping")`, `@app.subscribe("demo.", match="prefix", limit_calls=3)`.
-
-        Args:
-            topic: the whole URI; derived from the application and the function by default.
-            match: whether the URI is one topic ("exact"), the beginning of some ("prefix"), or has components that
-                stand for anything ("wildcard", as in "demo..moved").
-            get_retained: begin with the event that was kept for newcomers, if there is one.
-            concurrency: how many runs of the function go on at once; further events wait.
-            limit_calls: unsubscribe after so many runs. The count is exact.
-            timeout: seconds that a run may take; then it is canceled, which the log tells.
-            debounce: run once no event has come for so many seconds, with the last one.
-            throttle: run at most once in so many seconds, with the latest event; the first runs at once.
-        Raises:
-            ValueError: the URI or an option cannot be used.
-            RuntimeError: the application runs already.
-        """
-        if callable(topic):
-            return self.subscribe()(topic)
-
-        def decorate(function: F) -> F:
-            self.check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
-            uri = derived_uri(self.name, function) if topic is None else topic
-            self._subscriptions.append(Subscription(function=function, uri=uri, **options))
-            return function
-
-        return decorate
-
-    def signal(self, name: SignalName, /) -> Callable[[F], F]:
-        """Decorator: call a function when something happens to the session, each time that it happens.
-
-        - "onconnect": there is a connection to the router.
-        - "onjoined": the session is there, and everything is registered and subscribed. A coroutine function may go
-          on for as long as the session does, and is canceled when that ends; a plain one is waited for.
-        - "onleave": the session has ended.
-        - "ondisconnect": the connection is gone.
-
-        The function gets the session, and at the last two the reason, if it has parameters for them.
-
-        Args:
-            name: the signal.
-        Raises:
-            ValueError: there is no such signal.
-            RuntimeError: the application runs already.
-        """
-        check_signal(name)
-
-        def decorate(function: F) -> F:
-            self.check_setup("@app.signal")
-            self._signals.add(name, function)
-            return function
-
-        return decorate
-
-    def on(self, name: str, /) -> Callable[[F], F]:
-        """Decorator: call a function when something happens to the application, or when `emit` says so.
-
-        Rocade emits, each once in a run and in this order, and waits for the functions one after the other:
-
-        - "app.starting": before there is any connection. If a function fails, the application does not start.
-        - "app.ready": after the first "onjoined"; the application is at work. The same holds.
-        - "app.stopping": the session is still there.
-        - "app.stopped": it is not there any more.
-
-        Args:
-            name: one of these, or a name of your own.
-        Raises:
-            ValueError: it begins with "app." and is none of these.
-            RuntimeError: the application runs already.
-        """
-        check_hook(name)
-
-        def decorate(function: F) -> F:
-            self.check_setup("@app.on")
-            self._hooks.add(name, function)
-            return function
-
-        return decorate
-
-    def check_setup(self, what: str, instead: str = "") -> None:
-        """Refuse a declaration while the application runs.
-
-        Args:
-            what: the declaration.
-            instead: what to do in a running application.
-        Raises:
-            RuntimeError: it runs.
-        """
-        if self._run is not None:
-            text = f"{self!r} runs already: {what} belongs above app.run(), where the module is loaded"
-            raise RuntimeError(f"{text}; in a running application, {instead}" if instead else text)
 
     # --- at work ----------------------------------------------------------------------------------
 
@@ -386,40 +207,49 @@ class Application:
         if tells_callers is None:
             tells_callers = own is not None and not insecure
         run = Run(
-            self._procedures,
-            self._subscriptions,
-            self._signals,
-            self._hooks,
+            self.procedures,
+            self.subscriptions,
+            self.signals,
+            self.hooks,
             agent=self.name or None,
             tells_callers=tells_callers,
         )
         self._run, self._router = run, own
+        if own is not None:
+            logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
         try:
-            if own is not None:
-                await own.start()
-                logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
-            await run.begin_all(own or where or "", realm, connection)
+            await run.begin_all(own or where or "", realm, connection, None if own is None else own.start)
         except BaseException:
             self._run = self._router = None
             if own is not None:
                 await own.stop()
             raise
-        logger.info("%s: %s", self.name or "application", _counts(self._procedures, self._subscriptions))
+        logger.info("%s: %s", self.name or "application", _counts(self.procedures, self.subscriptions))
 
     async def stop(self) -> None:
         """Stop: take no new work, let handlers that run come to their end, leave, and end the router started here.
 
-        Does nothing when it does not run.
+        Awaited in a handler of its own it only begins to stop, as that waits for the handler. Does nothing when the
+        application does not run.
         """
-        run, router = self._run, self._router
+        run = self._run
         if run is None:
             return
+        if self._stopping is None:
+            self._stopping = run.loop.create_task(self._stop(run))
+        if not run.is_work(asyncio.current_task()):
+            await self._stopping
+
+    async def _stop(self, run: Run) -> None:
+        router = self._router
         try:
             await run.end_all()
         finally:
-            self._run = self._router = None
-            if router is not None:
-                await router.stop()
+            try:
+                if router is not None:
+                    await router.stop()
+            finally:
+                self._run = self._router = self._stopping = None
 
     @asynccontextmanager
     async def running(
@@ -470,6 +300,6 @@ class Application:
         run(self, start, log_level)
 
 
-def _counts(procedures: Sequence[Procedure], subscriptions: Sequence[Subscription]) -> str:
+def _counts(procedures: Sized, subscriptions: Sized) -> str:
     counted = [(len(procedures), "procedure"), (len(subscriptions), "subscription")]
     return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counted)

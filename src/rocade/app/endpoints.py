@@ -72,7 +72,8 @@ class ProcedureEndpoint:
         work = self._work
         work.begin()
         try:
-            await self._admit()
+            if self._limit is not None:
+                await self._admit(self._limit)
             if self.declared.timeout is None:
                 return await self._run(details, args, kwargs)
             async with asyncio.timeout(self.declared.timeout) as limit:
@@ -88,7 +89,8 @@ class ProcedureEndpoint:
         work = self._work
         work.begin()
         try:
-            await self._admit()
+            if self._limit is not None:
+                await self._admit(self._limit)
             async with asyncio.timeout(self.declared.timeout) as limit:
                 items = self._items(details, args, kwargs)
                 try:
@@ -128,14 +130,12 @@ class ProcedureEndpoint:
 
     # --- limits -----------------------------------------------------------------------------------
 
-    async def _admit(self) -> None:
-        if self._limit is None:
-            return
-        if not self._limit.take():
+    async def _admit(self, limit: Limit) -> None:
+        if not limit.take():
             text = f"{self.declared.uri} has been called as often as it may be"
             # Where there are other callees the router asks one of them instead.
             raise NoSuchProcedure(text) if self.declared.invoke == "single" else ApplicationError(_UNAVAILABLE, text)
-        if self._limit.is_exhausted:
+        if limit.is_exhausted:
             # UNREGISTER goes out before this call is answered: who has the answer can rely on it.
             await asyncio.sleep(0)
 
@@ -284,17 +284,7 @@ class EventEndpoint:
 def _disguised(stand_in: Callable[..., Any], handler: Handler, kind: type) -> Callable[..., Any]:
     """A function that looks like another, by its name and its parameters, and always takes details before them."""
     function = handler.function
-    if inspect.isasyncgenfunction(stand_in):
-
-        async def disguised(*args: Any, **kwargs: Any) -> Any:
-            async for item in stand_in(*args, **kwargs):
-                yield item
-
-    else:
-
-        async def disguised(*args: Any, **kwargs: Any) -> Any:  # type: ignore[misc]  # one or the other
-            return await stand_in(*args, **kwargs)
-
+    disguised: Any = functools.partial(stand_in)  # which, other than a method, can have attributes
     functools.update_wrapper(disguised, function)
     details = inspect.Parameter("details", inspect.Parameter.POSITIONAL_ONLY, annotation=kind)
     try:
@@ -308,8 +298,9 @@ def _disguised(stand_in: Callable[..., Any], handler: Handler, kind: type) -> Ca
     while any(parameter.name == details.name for parameter in parameters):
         details = details.replace(name=f"{details.name}_")
     parameters = [details, *parameters]
-    disguised.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return disguised
+    disguised.__signature__ = inspect.Signature(parameters)
+    stands_in: Callable[..., Any] = disguised
+    return stands_in
 
 
 def _anything(*args: Any, **kwargs: Any) -> None: ...

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rocade.app.application import Application
+    from rocade.app.scaffold import Scaffold
 
 __all__ = ["Files", "Http", "services"]
 
@@ -27,8 +27,8 @@ class Files:
 class Http:
     """`app.http`: what the router that the application starts serves over HTTP, on the same port."""
 
-    def __init__(self, application: Application) -> None:
-        """Made by `Application`."""
+    def __init__(self, application: Scaffold) -> None:
+        """Made by `Scaffold`."""
         self._application = application
         self.files: list[Files] = []
 

@@ -95,6 +95,8 @@ async def _serve(application: Application, start: Callable[[], Awaitable[None]])
             return 0
         if not await _has_started(starting):
             return 1
+        if not application.is_running:  # something that waited for its start has stopped it
+            return 0
         logger.info("ready; Ctrl-C stops it")
         code = await _work(application, stop)
         await _stop(application, hurrying)
@@ -122,17 +124,16 @@ def told(error: Exception) -> str:
 
 
 async def _work(application: Application, stop: asyncio.Future[Any]) -> int:
-    """Until a signal comes or the session is over for good; returns the exit code."""
+    """Until a signal comes, the application stops itself or its session is over for good; returns the exit code."""
     closed = asyncio.ensure_future(application.session.wait_closed())
     await asyncio.wait({stop, closed}, return_when=asyncio.FIRST_COMPLETED)
-    if stop.done():
-        code = 0
-        logger.info("stopping")
-    else:
-        code = 1
-        logger.error("the session is over: %s", closed.exception() or "it was closed")
+    error = closed.exception() if closed.done() else None
     closed.cancel()
-    return code
+    if error is not None:
+        logger.error("the session is over: %s", error)
+        return 1
+    logger.info("stopping")
+    return 0
 
 
 async def _stop(application: Application, hurrying: asyncio.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from rocade.app.declarations import Procedure, Subscription, place
@@ -24,6 +24,9 @@ __all__ = ["Run"]
 
 STOP_SECONDS = 5.0
 """How long handlers that run have to end when the application stops."""
+
+CANCEL_SECONDS = 1.0
+"""How long handlers that are canceled are waited for."""
 
 logger = logging.getLogger("rocade.app")
 
@@ -67,22 +70,26 @@ class Run:
         # What "onjoined" has started, and what the end of the session ends.
         self._while_joined: set[asyncio.Task[Any]] = set()
         self._is_set_up = False
-        self._handlers = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        # Tasks of handlers that run.
+        self._handlers: set[asyncio.Task[Any] | None] = set()
+        # While somebody waits for there to be none.
+        self._idle: asyncio.Event | None = None
 
     # --- what endpoints need ----------------------------------------------------------------------
 
     def begin(self) -> None:
         """A handler begins."""
-        self._handlers += 1
-        self._idle.clear()
+        self._handlers.add(asyncio.current_task())
 
     def end(self) -> None:
         """A handler has ended."""
-        self._handlers -= 1
-        if not self._handlers:
+        self._handlers.discard(asyncio.current_task())
+        if self._idle is not None and not self._handlers:
             self._idle.set()
+
+    def is_work(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether a task is that of a handler, or of what a signal has started: something that is ended here."""
+        return task in self._handlers or task in self._while_joined or task in self._tasks
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a coroutine beside everything else, until the run ends."""
@@ -93,13 +100,20 @@ class Run:
 
     # --- start and stop ---------------------------------------------------------------------------
 
-    async def begin_all(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> None:
+    async def begin_all(
+        self,
+        router: EmbeddedRouter | str,
+        realm: str,
+        connection: dict[str, Any],
+        open_doors: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         """Join, register and subscribe everything, and be ready.
 
         Args:
             router: the URL of a router, or one of this process.
             realm: the realm's name.
             connection: further arguments of `connect`.
+            open_doors: lets others join the router, if it is the application's own; when they do they find everything.
         Raises:
             Exception: whatever goes wrong; nothing is left behind.
         """
@@ -108,6 +122,8 @@ class Run:
             self.session = await self._connect(router, realm, connection)
             await self._set_up()
             self._is_set_up = True
+            if open_doors is not None:
+                await open_doors()
             await self._joined()
             await self.emit("app.ready")
         except BaseException:
@@ -124,15 +140,20 @@ class Run:
             endpoint.flush()
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await self._idle.wait()
+                await self._wait_until_idle()
         except TimeoutError:
-            text = "1 handler still runs" if self._handlers == 1 else f"{self._handlers} handlers still run"
-            is_or_are = "is" if self._handlers == 1 else "are"
+            count = len(self._handlers)
+            text, is_or_are = ("1 handler still runs", "is") if count == 1 else (f"{count} handlers still run", "are")
             logger.warning("%s after %g s and %s canceled", text, STOP_SECONDS, is_or_are)
         await self._leave()
         for function in self._hooks.of("app.stopped"):
             await self._told("app.stopped", function)
         self.threads.close()
+
+    async def _wait_until_idle(self) -> None:
+        if self._handlers:
+            self._idle = asyncio.Event()
+            await self._idle.wait()
 
     async def _connect(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> Session:
         options = {
@@ -241,8 +262,11 @@ class Run:
             await asyncio.sleep(0)  # in the order of their declaration
 
     async def _left(self, session: Session, reason: str) -> None:
-        for task in self._while_joined:
+        ended = self._while_joined - {asyncio.current_task()}
+        for task in ended:
             task.cancel()
+        if ended:
+            await asyncio.wait(ended, timeout=CANCEL_SECONDS)
         for function in self._signals.of("onleave"):
             await self._told("onleave", function, session, reason)
 

@@ -149,7 +149,7 @@ class EmbeddedRouter:
             raise ConfigurationError("unix", error.strerror or str(error)) from None
 
     def close_sockets(self) -> None:
-        """Give up the addresses, of a router that has not been started."""
+        """Give up the addresses: all there is to do for a router that has not been started."""
         for sock, _ in self._sockets:
             sock.close()
         self._sockets.clear()
@@ -185,7 +185,7 @@ class EmbeddedRouter:
         for listener in self._listeners:
             await listener.stop()
         self._listeners.clear()
-        self._sockets.clear()
+        self.close_sockets()
 
 
 def _bind(host: str, port: int | None) -> socket.socket:

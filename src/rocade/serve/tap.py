@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from rocade.errors import InvalidMessage
 from rocade.net.link import Link, Receiver
 from rocade.wamp import messages
 
@@ -27,9 +28,9 @@ class Sighting:
     direction: Literal["from", "to"]
     """From the client, or to it."""
     name: str
-    """Such as "PUBLISH"."""
+    """Such as "PUBLISH"; "?" for what is none."""
     message: Any
-    """Its list, as it is on the wire."""
+    """Its list, as it is on the wire; empty for what cannot be read."""
 
 
 Observer = Callable[[Sighting], None]
@@ -51,7 +52,10 @@ def tapped(entrance: Callable[[Link], Receiver], observer: Observer) -> Callable
         number = count
 
         def observe(direction: Literal["from", "to"], data: bytes) -> None:
-            message = link.wire.serializer.load(data)
+            try:
+                message = link.wire.serializer.load(data)
+            except (InvalidMessage, ValueError, RecursionError):
+                message = []  # the receiver will say what is wrong with it
             name = _NAMES.get(message[0], "?") if isinstance(message, list) and message else "?"
             observer(Sighting(number, direction, name, message))
 
@@ -89,8 +93,5 @@ class _TappedReceiver:
 
     def message_received(self, data: bytes) -> None:
         """See `Receiver.message_received`."""
-        try:
-            self._observe("from", data)
-        except ValueError:
-            pass  # it is no message; the receiver will say so
+        self._observe("from", data)
         self._receiver.message_received(data)

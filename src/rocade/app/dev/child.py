@@ -120,7 +120,7 @@ async def _serve(application: Application, order: dict[str, Any], control: Contr
     control.when_told(stop)
     try:
         # A session that is lost here is lost with its process: nobody would resume it.
-        await application.start(order["url"], order["realm"], tells_callers=True, resumable=False)
+        await application.start(order["url"], order["realm"], tells_callers=order["tells_callers"], resumable=False)
     except RocadeError as error:
         print(f"rocade: {told(error)}", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -49,8 +50,11 @@ def run(
     Returns:
         Exit code: 0 after an orderly end.
     Raises:
-        ConfigurationError: the address cannot be had, there is no such file, or watchfiles is not installed.
+        ConfigurationError: the address cannot be had, there is no such file, watchfiles is not installed, or this is
+            Windows.
     """
+    if sys.platform == "win32":
+        raise ConfigurationError("", "rocade dev does not run on Windows; run the application itself")
     check(target)
     configure_logging(log_level)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
@@ -79,7 +83,13 @@ async def _serve(
         router.serve({})
         await router.start()
         logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
-        order = {"target": target, "url": f"unix:{path}", "realm": realm, "log_level": log_level}
+        order = {
+            "target": target,
+            "url": f"unix:{path}",
+            "realm": realm,
+            "log_level": log_level,
+            "tells_callers": not insecure,
+        }
         try:
             async with _changes(target, watch) as changes:
                 await Supervisor(order, router, hold, changes).run(stopping)

@@ -1,0 +1,165 @@
+"""An application whose router goes away and comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+from tests.hostile.process import RouterProcess
+
+import rocade
+from rocade import Application, Reconnect, Session
+from rocade.errors import NoSuchProcedure
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+async def test_everything_is_there_again_after_the_router_was_killed() -> None:
+    app = Application("demo")
+    told: list[str] = []
+    joined: asyncio.Queue[int] = asyncio.Queue()
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    @app.register
+    async def ip() -> str:
+        return "192.0.2.1"
+
+    @app.register(limit_calls=1)
+    async def once() -> str:
+        return "done"
+
+    @app.subscribe
+    async def ping(who: str) -> None:
+        heard.put_nowait(who)
+
+    @app.signal("onjoined")
+    async def begin(session: Session) -> None:
+        joined.put_nowait(session.id)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("end of onjoined")
+
+    @app.signal("onleave")
+    async def leave(session: Session, reason: str) -> None:
+        told.append(f"onleave {reason}")
+
+    @app.signal("ondisconnect")
+    async def disconnect() -> None:
+        told.append("ondisconnect")
+
+    @app.on("app.ready")
+    def ready() -> None:
+        told.append("app.ready")
+
+    port = free_port()
+    url = f"ws://127.0.0.1:{port}/ws"
+    quick: dict[str, Any] = {"reconnect": Reconnect(max_delay=0.2)}
+    router = RouterProcess("--port", str(port))
+    await app.start(url, **quick)
+    first = await joined.get()
+    async with rocade.connect(url) as client:
+        assert await client.call("demo.once") == "done"
+    router.kill()
+
+    with RouterProcess("--port", str(port)):
+        second = await joined.get()
+        async with rocade.connect(url) as client:
+            assert await client.call("demo.ip") == "192.0.2.1"
+            await client.publish("demo.ping", "ada")
+            assert await heard.get() == "ada"
+            with pytest.raises(NoSuchProcedure):
+                await client.call("demo.once")
+        assert first != second
+        # The session could be resumed when its connection was lost, so first that was gone and then the session.
+        assert sorted(told) == sorted(
+            ["app.ready", "ondisconnect", "end of onjoined", "onleave wamp.close.transport_lost"]
+        )
+        await app.stop()
+
+
+async def test_a_session_that_is_resumed_goes_on() -> None:
+    app = Application("demo")
+    told: list[str] = []
+    disconnected = asyncio.Event()
+
+    @app.register
+    async def ip() -> str:
+        return "192.0.2.1"
+
+    @app.signal("onjoined")
+    async def begin() -> None:
+        told.append("onjoined")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            told.append("end of onjoined")
+
+    @app.signal("ondisconnect")
+    async def disconnect() -> None:
+        told.append("ondisconnect")
+        disconnected.set()
+
+    with RouterProcess("--port", "0") as router:
+        relay = Relay(router.port)
+        async with relay:
+            await app.start(f"ws://127.0.0.1:{relay.port}/ws")
+            id = app.session.id
+            relay.cut()
+            await disconnected.wait()
+            async with rocade.connect(f"ws://127.0.0.1:{router.port}/ws") as client:
+                assert await client.call("demo.ip") == "192.0.2.1"
+
+            assert (app.session.id, told) == (id, ["onjoined", "ondisconnect"])
+            await app.stop()
+
+    assert told == ["onjoined", "ondisconnect", "end of onjoined", "ondisconnect"]
+
+
+class Relay:
+    """A network that can be cut: it passes bytes on to a port."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    async def __aenter__(self) -> Relay:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._tasks)
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Drop all connections."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        there = await asyncio.open_connection("127.0.0.1", self._to)
+        await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer), return_exceptions=True)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            while data := await reader.read(65536):
+                writer.write(data)
+        except OSError:
+            pass
+        finally:
+            writer.close()
+            self._writers.discard(writer)
