@@ -101,12 +101,15 @@ class Verifier:
             raise _refused("the token has extensions that must be understood")
         candidates = await self._keys.find(id, algorithm)
         if not candidates:
-            raise _refused(f"there is no key {shown(str(id))} for {algorithm}")
+            raise AuthenticationFailed(f"{METHOD}: there is no key {shown(str(id))} for {algorithm}", counts=False)
         for key in candidates[:MAX_CANDIDATES]:
             try:
                 return self._checked(self._decoded(token, key.material, algorithm))
             except jwt.InvalidSignatureError:
                 continue
+            except jwt.ExpiredSignatureError:
+                # Nobody guesses here: a client that is left to itself goes on with what it has, and is not locked out.
+                raise AuthenticationFailed(f"{METHOD}: the token has expired", counts=False) from None
             except (jwt.PyJWTError, ValueError, RecursionError) as error:
                 # Its words say what is wrong; some would quote the token.
                 raise _refused(f"the token is not in order: {type(error).__name__}") from None
