@@ -445,9 +445,50 @@ def test_check_says_what_a_file_describes(tmp_path: Path, monkeypatch: pytest.Mo
         "  listens on 0.0.0.0:8080",
         f"    /: files of {tmp_path}",
         "    /lp: long-poll (json, msgpack, cbor)",
+        "      anonymous: everybody, as role 'anonymous'",
         "    /ws: WebSocket (json, msgpack, cbor)",
+        "      anonymous: everybody, as role 'anonymous'",
         "needs --insecure: 0.0.0.0:8080 can be reached from other machines, and anybody who connects there may do "
         "everything in realm 'realm1' (as role 'anonymous')",
+    ]
+
+
+def test_check_says_how_clients_log_in_and_who_knows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = wide_open()
+    asked = {"type": "dynamic", "authenticator": "com.example.authenticate"}
+    users = {name: {"ticket": "hidden", "role": "anonymous"} for name in ("joe", "ann", "eve", "bob", "sue")}
+    tokens = {"type": "static", "algorithms": ["HS256"], "secret": "hidden from all but two sides of it"}
+    auth = {
+        "anonymous": {"type": "static", "role": "anonymous"},
+        "ticket": {"type": "static", "principals": users},
+        "wampcra": {"type": "static", "users": {"joe": {"secret": "hidden", "role": "anonymous"}}},
+        "scram": asked,
+        "cryptosign": {**asked, "authenticator-realm": "realm1"},
+        "jwt": {**tokens, "role-claim": "groups"},
+        "cookie": {},
+    }
+    service = data["workers"][0]["transports"][0]["paths"]["/ws"]
+    service["auth"] = auth
+    service["cookie"] = {"store": {"type": "file", "filename": "cookies.db"}, "max_age": 3600}
+    Path("config.json").write_text(json.dumps(data))
+
+    with pytest.raises(SystemExit):
+        main(["check", "config.json"])
+
+    out = capsys.readouterr().out
+    assert "hidden" not in out
+    lines = out.splitlines()
+    assert lines[lines.index("    /ws: WebSocket (json, msgpack, cbor)") + 1 :][:7] == [
+        "      anonymous: everybody, as role 'anonymous'",
+        "      ticket: 'joe', 'ann', 'eve' and 2 more in the configuration",
+        "      wampcra: 'joe' in the configuration",
+        "      cryptosign: the procedure com.example.authenticate in realm realm1 knows the clients",
+        "      scram: the procedure com.example.authenticate in the realm that is asked for knows the clients",
+        "      jwt: tokens signed with a secret; authid by claim 'sub', role by claim 'groups'",
+        f"      cookie: logins of the last 3600 s by the others, by 'cbtid', kept in {tmp_path / 'cookies.db'}",
     ]
 
 

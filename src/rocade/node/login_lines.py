@@ -52,7 +52,7 @@ def _described(settings: Any, service: WampService) -> str:
     if isinstance(settings, AnonymousAuth):
         return f"everybody, as role {settings.role!r}"
     if isinstance(settings, JwtAuth):
-        role = f"claim {settings.role_claim!r}" if settings.role_claim else f"role {settings.default_role!r}"
+        role = f"role by claim {settings.role_claim!r}" if settings.role_claim else f"as role {settings.default_role!r}"
         return f"{tokens}authid by claim {settings.authid_claim!r}, {role}"
     users = settings.users if isinstance(settings, WampCraAuth) else None
     return f"{_names(users or settings.principals)} in the configuration"

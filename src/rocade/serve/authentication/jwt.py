@@ -108,7 +108,7 @@ class Verifier:
             except jwt.InvalidSignatureError:
                 continue
             except jwt.ExpiredSignatureError:
-                # Its signature is right, so this is nobody who guesses.
+                # Nobody guesses here: a client that is left to itself goes on with what it has, and is not locked out.
                 raise _refused("the token has expired", counts=False) from None
             except (jwt.PyJWTError, ValueError, RecursionError) as error:
                 # Its words say what is wrong; some would quote the token.
