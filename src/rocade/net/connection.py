@@ -21,9 +21,13 @@ logger = logging.getLogger("rocade.net")
 READ_LIMIT = 65536
 """Most bytes taken from a socket at once: bounds how long one connection can hold the loop."""
 
-LARGE_READ = 32768
-"""A read of so many bytes is the connection's last one in a round of the loop. libuv reads up to 32 times in a row from
-a socket that has more, and so one busy client would hold the loop for 2 MiB of messages."""
+LARGE_READ = 16384
+"""Bytes of a read behind which more may be waiting."""
+
+LONG_READ = 0.001
+"""Seconds of work with large reads after which others have their turn. libuv reads up to 32 times in a row from a
+socket that has more: one busy client would hold the loop for 2 MiB, which can be 30,000 messages. Resting behind every
+large read instead costs large messages a quarter of their speed."""
 
 _JOIN_LIMIT = 4096
 
@@ -66,6 +70,7 @@ def _discard(_data: bytes) -> None:
 
 
 STREAM_LINK_SLOTS = (
+    "_busy",
     "_close_timeout",
     "_deadline",
     "_deliver",
@@ -143,7 +148,8 @@ class StreamLink(asyncio.BufferedProtocol):
         self._reported_paused = False
         # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
         self._flooded = False
-        # Whether others have their turn before more is read.
+        # Seconds of work since others had their turn, and whether they have it before more is read.
+        self._busy = 0.0
         self._resting = False
         self._deadline: asyncio.TimerHandle | None = None
         self._reason = ""
@@ -362,9 +368,11 @@ class StreamLink(asyncio.BufferedProtocol):
             self._deliver = self._way_in(self._receiver)
             self._steer_reading()
 
-    def _rest(self) -> None:
-        """Much has come at once: read no more in this round of the loop."""
-        if not self._resting and self._transport is not None:
+    def _worked(self, seconds: float) -> None:
+        """A large read has been worked off. After too much of that no more is read in this round of the loop."""
+        self._busy += seconds
+        if self._busy > LONG_READ and not self._resting and self._transport is not None:
+            self._busy = 0.0
             self._resting = True
             self._steer_reading()
             self._loop.call_soon(self._end_rest)

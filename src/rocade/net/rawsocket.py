@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import perf_counter
 
 from rocade.net.connection import LARGE_READ, STREAM_LINK_SLOTS, StreamLink, Surroundings, logger, peer_name
 from rocade.net.link import Link, LinkInfo, Receiver
@@ -163,9 +164,10 @@ class RawSocketConnection(StreamLink):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
+        begin = perf_counter() if nbytes >= LARGE_READ else 0.0
         self.feed(self._scratch[:nbytes].tobytes())
-        if nbytes >= LARGE_READ:
-            self._rest()
+        if begin:
+            self._worked(perf_counter() - begin)
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read, here or by someone else."""

@@ -11,12 +11,20 @@ import sys
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from rocade.net import upgrade
-from rocade.net.connection import LARGE_READ, READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
+from rocade.net.connection import (
+    LARGE_READ,
+    READ_LIMIT,
+    STREAM_LINK_SLOTS,
+    StreamLink,
+    Surroundings,
+    peer_name,
+)
 from rocade.net.deflate import Agreement, DeflateOptions, negotiate
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
@@ -305,11 +313,12 @@ class WebSocketConnection(StreamLink, WSListener):
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
         self.heard = True
+        begin = perf_counter() if nbytes >= LARGE_READ else 0.0
         self._parse(nbytes)
         if self._attention:
             self._attend()
-        if nbytes >= LARGE_READ:
-            self._rest()
+        if begin:
+            self._worked(perf_counter() - begin)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `StreamLink`; also lets go of the parser, which refers back to this."""
