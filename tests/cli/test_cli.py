@@ -255,9 +255,9 @@ BAD_FILES: list[tuple[tuple[str | int, ...], Any, str]] = [
         f"{IN_SOCKET}.options.compression.bzip2: 'bzip2' compressions are not supported yet",
     ),
     (
-        (*SOCKET, "options", "enable_hybi10"),
-        True,
-        f"{IN_SOCKET}.options.enable_hybi10: must be false: Hybi-10 is not supported",
+        (*SOCKET, "options", "apply_mask"),
+        False,
+        f"{IN_SOCKET}.options.apply_mask: must be true: unmasked client frames break RFC 6455",
     ),
     (
         (*SOCKET, "options", "auto_ping_interval"),

@@ -457,7 +457,6 @@ def test_long_polling_is_a_path_service() -> None:
     ("options", "complaint"),
     [
         ({"debug_transport_id": "abc"}, "a fixed transport id would let everybody into the session"),
-        ({"debug": True}, "debug output per transport is not supported yet"),
         ({"request_timeout": 0}, "expected a whole number of at least 1"),
         ({"session_timeout": 0}, "expected a whole number of at least 1"),
     ],

@@ -24,14 +24,14 @@ def check(*, file: str | None, config: str | None) -> int:
     config = config or file
     assert config is not None
     from rocade.node.configuration import read_configuration
-    from rocade.node.policy import remarks
+    from rocade.node.remarks import remarks
     from rocade.node.safety import problems
 
     configuration = read_configuration(config)
     click.echo(f"{config} is valid")
     for line in described(configuration):
         click.echo(f"  {line}")
-    for remark in remarks(configuration.worker.realms):
+    for remark in remarks(configuration):
         click.echo(f"  note: {remark}")
     for problem in problems(configuration):
         click.echo(f"needs --insecure: {problem}")

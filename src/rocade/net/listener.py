@@ -53,6 +53,7 @@ class Listener:
         head_timeout: float = 10.0,
         shutdown_timeout: float = 5.0,
         backlog: int = BACKLOG,
+        idle_timeout: float = 5.0,
         door: Door | None = None,
     ) -> None:
         """
@@ -67,6 +68,7 @@ class Listener:
             shutdown_timeout: seconds that connections have for an orderly end in `stop`, and the application for
                 its own.
             backlog: connections that may wait to be accepted.
+            idle_timeout: seconds that an HTTP connection may be idle between two requests.
             door: counts connections and turns away those that are too many; None if any number is welcome.
         """
         self._app = app
@@ -77,6 +79,7 @@ class Listener:
         self._head_timeout = head_timeout
         self._shutdown_timeout = shutdown_timeout
         self._backlog = backlog
+        self._idle_timeout = idle_timeout
         self._door = door
         self._state = ServerState()
         self._lifespan: Any = None
@@ -143,6 +146,7 @@ class Listener:
             lifespan="off" if self._app is None else "auto",
             log_config=None,
             access_log=False,
+            timeout_keep_alive=self._idle_timeout,  # type: ignore[arg-type]  # goes to `call_later`
             proxy_headers=False,
             server_header=False,
         )

@@ -17,7 +17,7 @@ from rocade.serve.internal import InternalCalls
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import is_pattern, is_uri
 
-__all__ = ["check_authorizers", "check_role", "place", "remarks", "role", "role_authorizers"]
+__all__ = ["check_authorizers", "check_role", "misleading", "place", "role", "role_authorizers"]
 
 _BRACES = re.compile(r"\{[^}.]*\}")
 
@@ -120,7 +120,7 @@ def _may_register(described: realms.Role, procedure: str) -> bool:
     )
 
 
-def remarks(all_realms: tuple[realms.Realm, ...]) -> list[str]:
+def misleading(all_realms: tuple[realms.Realm, ...]) -> list[str]:
     """Permissions that do not do what they seem to, each with its place.
 
     Args:

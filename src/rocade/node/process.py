@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 
 from rocade.node.logs import LogLevel, configure_logging
+from rocade.node.remarks import remarks
 from rocade.node.safety import problems
 from rocade.node.settings import Configuration
 from rocade.node.worker import Worker
@@ -46,6 +47,8 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
     worker = Worker(configuration.worker)
     worker.bind()
     _raise_file_limit()
+    for remark in remarks(configuration):
+        logger.info("%s", remark)
     if insecure:
         for problem in problems(configuration):
             logger.warning("insecure: %s", problem)

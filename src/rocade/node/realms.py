@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, field
 
 from rocade.node.limits import RealmLimits, RoleLimits
-from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
+from rocade.node.section import FilePath, Identifier, Section, Text, fixed, ineffective, not_yet
 
 __all__ = [
     "Allow",
@@ -182,10 +182,14 @@ class Role(Section, kw_only=True, frozen=True):
 class RealmOptions(Section, kw_only=True, frozen=True):
     """How a realm routes."""
 
-    refused: ClassVar = {
-        "event_dispatching_chunk_size": "dispatching events in chunks is not supported yet",
-    }
-
+    event_dispatching_chunk_size: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        ineffective(
+            None,
+            "publishers are held back instead, so that nobody waits long",
+            "How many subscribers get an event at a time.",
+        ),
+    ] = None
     uri_check: Annotated[
         Literal["loose", "strict"],
         Meta(description="Which URIs clients may use: WAMP's loose rules or its strict ones."),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
 
-__all__ = ["FilePath", "Identifier", "Milliseconds", "Section", "Text", "fixed", "not_yet", "seconds"]
+__all__ = ["FilePath", "Identifier", "Milliseconds", "Section", "Text", "fixed", "ineffective", "not_yet", "seconds"]
 
 
 class Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -40,6 +40,24 @@ def fixed(value: bool | int, otherwise: str, description: str) -> Meta:
         description: what the setting means.
     """
     return Meta(description=description, extra={"only": value, "otherwise": otherwise})
+
+
+def ineffective(usual: Any, because: str, description: str, **limits: Any) -> Meta:
+    """A setting of Crossbar's that may have any value, and changes nothing here; `remarks` tells who asks for more.
+
+    Only for what nobody's safety rests on: the rest is refused.
+
+    Args:
+        usual: the value that says what Rocade does anyway.
+        because: why there is nothing to change.
+        description: what the setting means.
+        **limits: as for `Meta`.
+    """
+    return Meta(
+        description=f"{description} Without effect: {because}.",
+        extra={"usual": usual, "ineffective": because},
+        **limits,
+    )
 
 
 Text = Annotated[str, Meta(min_length=1)]

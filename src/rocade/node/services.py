@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from rocade.node.authentication import AnonymousAuth, Auth
 from rocade.node.cookies import CookieSettings
-from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, not_yet, seconds
+from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, ineffective, not_yet, seconds
 
 __all__ = [
     "Compression",
@@ -101,11 +101,13 @@ class Compression(Section, kw_only=True, frozen=True):
 class WebSocketOptions(Section, kw_only=True, frozen=True):
     """How WebSocket connections behave. Durations are milliseconds; 0 turns pings off."""
 
-    refused: ClassVar = {
-        "external_port": "an external port is not supported yet",
-        "flash_policy": "Flash policy files are not supported",
-    }
-
+    external_port: Annotated[
+        int | None,
+        ineffective(None, "nothing here depends on the port that clients see", "The port that clients connect to."),
+    ] = None
+    flash_policy: Annotated[
+        str | None, ineffective(None, "there are no Flash players any more", "A policy file for the Flash player.")
+    ] = None
     max_message_size: Annotated[
         int,
         Meta(ge=1, le=CEILING_BYTES, description="Largest message accepted from a client, in bytes."),
@@ -127,13 +129,11 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
     ] = 20_000
     auto_ping_size: Annotated[
         int,
-        Meta(
-            ge=12, le=125, description="Payload of a ping, in bytes. Without effect: Rocade's pings carry no padding."
-        ),
+        ineffective(12, "pings carry nothing", "Payload of a ping, in bytes.", ge=12, le=125),
     ] = 12
     auto_ping_restart_on_any_traffic: Annotated[
         bool,
-        fixed(True, "insisting on pongs is not supported yet", "Any data from the client counts as a sign of life."),
+        ineffective(True, "any data from the client counts", "Whether any data counts as a sign of life."),
     ] = True
     allowed_origins: Annotated[
         tuple[str, ...] | None,
@@ -177,30 +177,28 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
     ] = None
     enable_webstatus: Annotated[
         bool,
-        Meta(description="A status page for browsers. Without effect: they get an answer in plain text either way."),
+        ineffective(True, "browsers get an answer in plain text either way", "A status page for browsers."),
     ] = True
     validate_utf8: Annotated[
-        bool, fixed(True, "skipping UTF-8 validation is not supported", "Checks the UTF-8 of text messages.")
+        bool, ineffective(True, "text is always checked", "Checks the UTF-8 of text messages.")
     ] = True
     tcp_nodelay: Annotated[
-        bool, fixed(True, "Nagle's algorithm is not supported", "Sends small messages without delay.")
+        bool, ineffective(True, "nothing is ever held back", "Sends small messages without delay.")
     ] = True
     fail_by_drop: Annotated[
         bool,
-        fixed(
-            False,
-            "dropping connections without a closing handshake is not supported yet",
-            "Drops the connection on errors instead of closing it with a code.",
+        ineffective(
+            False, "clients are always told why", "Drops the connection on errors instead of closing it with a code."
         ),
     ] = False
     echo_close_codereason: Annotated[
-        bool, fixed(True, "hiding the peer's close code is not supported", "Answers a close frame with its own code.")
+        bool, ineffective(True, "it is always echoed", "Answers a close frame with its own code.")
     ] = True
     auto_fragment_size: Annotated[
-        int, fixed(0, "fragmenting outgoing messages is not supported yet", "Largest frame sent; 0: any size.")
+        int, ineffective(0, "messages are sent in one frame", "Largest frame sent; 0: any size.")
     ] = 0
     mask_server_frames: Annotated[
-        bool, fixed(False, "masked server frames break RFC 6455", "Masks the frames that the server sends.")
+        bool, ineffective(False, "RFC 6455 forbids it", "Masks the frames that the server sends.")
     ] = False
     require_masked_client_frames: Annotated[
         bool, fixed(True, "unmasked client frames break RFC 6455", "Refuses clients that do not mask.")
@@ -212,13 +210,13 @@ class WebSocketOptions(Section, kw_only=True, frozen=True):
         bool, fixed(True, "RFC 6455 is the only version there is", "Speaks the WebSocket standard.")
     ] = True
     enable_hybi10: Annotated[
-        bool, fixed(False, "Hybi-10 is not supported", "Speaks a draft of the WebSocket standard.")
+        bool, ineffective(False, "all clients of today speak the standard", "Speaks a draft of the WebSocket standard.")
     ] = False
     enable_flash_policy: Annotated[
-        bool, fixed(False, "Flash policy files are not supported", "Answers requests of the Flash player.")
+        bool, ineffective(False, "there are no Flash players any more", "Answers requests of the Flash player.")
     ] = False
     show_server_version: Annotated[
-        bool, fixed(False, "announcing the version is not supported", "Names the server's version in responses.")
+        bool, ineffective(False, "nobody is told", "Names the server's version in responses.")
     ] = False
 
     @property
@@ -253,9 +251,7 @@ class WampService(Service, kw_only=True, frozen=True):
 
     serializers: Serializers = ALL_SERIALIZERS
     auth: Annotated[Auth | None, Meta(description="How clients may log in. Left out: anonymously.")] = None
-    debug: Annotated[bool, fixed(False, "debug output per transport is not supported yet", "Logs every message.")] = (
-        False
-    )
+    debug: Annotated[bool, ineffective(False, "--log-level is for the whole router", "Logs every message.")] = False
 
     @property
     def anonymous_role(self) -> str | None:
@@ -383,9 +379,7 @@ class LongPollOptions(Section, kw_only=True, frozen=True):
         bool,
         Meta(description="Whether pages without an origin (local files, sandboxed frames) may connect."),
     ] = False
-    debug: Annotated[bool, fixed(False, "debug output per transport is not supported yet", "Logs every message.")] = (
-        False
-    )
+    debug: Annotated[bool, ineffective(False, "--log-level is for the whole router", "Logs every message.")] = False
 
 
 class LongPollService(WampService, kw_only=True, frozen=True, tag="longpoll"):

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from rocade.node.limits import TransportLimits
-from rocade.node.section import FilePath, Identifier, Section, Text, fixed, not_yet
+from rocade.node.section import FilePath, Identifier, Section, Text, ineffective, not_yet
 from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
 
 __all__ = [
@@ -163,16 +163,21 @@ AnyEndpoint = Annotated[
 class WebOptions(Section, kw_only=True, frozen=True):
     """How the HTTP server behaves."""
 
-    refused: ClassVar = {
-        "hsts_max_age": "HSTS is not supported yet",
-        "client_timeout": "configuring the HTTP timeout is not supported yet",
-    }
-
-    access_log: Annotated[bool, fixed(False, "an access log is not supported yet", "Logs every request.")] = False
-    display_tracebacks: Annotated[
-        bool, fixed(False, "tracebacks in responses are not supported", "Shows errors of the server to clients.")
+    access_log: Annotated[
+        bool, Meta(description="Logs every HTTP request that is answered, without its query; not WebSockets.")
     ] = False
-    hsts: Annotated[bool, fixed(False, "HSTS is not supported yet", "Has browsers insist on HTTPS.")] = False
+    display_tracebacks: Annotated[
+        bool, ineffective(False, "tracebacks are for the log", "Shows errors of the server to clients.")
+    ] = False
+    hsts: Annotated[
+        bool,
+        Meta(description="Has browsers insist on HTTPS (RFC 6797), by a header on what goes out over TLS."),
+    ] = False
+    hsts_max_age: Annotated[int, Meta(ge=0, description="Seconds for which browsers remember `hsts`.")] = 31_536_000
+    client_timeout: Annotated[
+        Annotated[int, Meta(ge=1, le=86400)] | None,
+        Meta(description="Seconds that an HTTP connection may be idle between two requests. Left out: 5."),
+    ] = None
 
 
 class WebSection(Section, kw_only=True, frozen=True, tag_field="type", tag="web"):
@@ -181,6 +186,11 @@ class WebSection(Section, kw_only=True, frozen=True, tag_field="type", tag="web"
     id: Identifier | None = None
     paths: Annotated[dict[str, PathService], Meta(description="Path, such as `/ws`, -> the service below it.")]
     options: Annotated[WebOptions, Meta(description="How the HTTP server behaves.")] = WebOptions()
+
+    @property
+    def web_options(self) -> WebOptions:
+        """How the HTTP server behaves."""
+        return self.options
 
     @property
     def services(self) -> dict[str, PathService]:
@@ -207,6 +217,11 @@ class WebSocketTransport(WebSocketService, kw_only=True, frozen=True, tag="webso
     limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
 
     @property
+    def web_options(self) -> WebOptions:
+        """How the HTTP server behaves."""
+        return WebOptions()
+
+    @property
     def services(self) -> dict[str, PathService]:
         """What is served over HTTP: this service, on every path."""
         return {"/": self}
@@ -226,6 +241,11 @@ class RawSocketTransport(RawSocketService, kw_only=True, frozen=True, tag="rawso
 
     endpoint: AnyEndpoint
     limits: Annotated[TransportLimits, Meta(description="How many connections are accepted.")] = TransportLimits()
+
+    @property
+    def web_options(self) -> WebOptions:
+        """How the HTTP server behaves."""
+        return WebOptions()
 
     @property
     def services(self) -> dict[str, PathService]:
@@ -249,6 +269,11 @@ class UniversalTransport(Section, kw_only=True, frozen=True, tag_field="type", t
     rawsocket: Annotated[RawSocketService | None, Meta(description="WAMP over RawSocket. Left out: refused.")] = None
     websocket: Annotated[dict[str, WebSocketService], Meta(description="Path -> WAMP over WebSocket there.")] = {}
     web: Annotated[WebSection | None, Meta(description="HTTP services by path.")] = None
+
+    @property
+    def web_options(self) -> WebOptions:
+        """How the HTTP server behaves."""
+        return self.web.options if self.web else WebOptions()
 
     @property
     def services(self) -> dict[str, PathService]:

@@ -47,6 +47,9 @@ HEAD_SECONDS = 10.0
 GOODBYE_SECONDS = 1.0
 """How long clients have to answer GOODBYE when the worker stops."""
 
+IDLE_SECONDS = 5.0
+"""How long an HTTP connection may be idle between two requests, where the file does not say."""
+
 SHUTDOWN_SECONDS = 1.5
 """How long connections then have to close."""
 
@@ -231,13 +234,15 @@ class Worker:
             else:
                 applications[path] = _application(service)
         rawsocket = transport.rawsocket_service
+        options = transport.web_options
         return Listener(
-            build_site(applications) if applications else None,
+            _wrapped(build_site(applications), options) if applications else None,
             websockets=websockets,
             rawsocket=None if rawsocket is None else self._rawsocket(rawsocket, counted),
             tls=None if tls is None else tls.context,
             head_timeout=_head_timeout(transport),
             shutdown_timeout=SHUTDOWN_SECONDS,
+            idle_timeout=options.client_timeout or IDLE_SECONDS,
             # The connections of a testee never have a session.
             door=None if isinstance(transport, transports.TesteeTransport) else counted,
         )
@@ -288,6 +293,14 @@ class Worker:
         self, service: services.WampService, counted: Door | None, jar: CookieJar | None = None
     ) -> Callable[[Link], Receiver]:
         return self.gateway.entrance(authenticators(service.auth, "auth", self._calls, jar), counted)
+
+
+def _wrapped(site: ASGIApp, options: transports.WebOptions) -> ASGIApp:
+    from rocade.serve.web.wrappers import AccessLog, StrictTransportSecurity
+
+    if options.hsts:
+        site = StrictTransportSecurity(site, options.hsts_max_age)
+    return AccessLog(site) if options.access_log else site
 
 
 def _websocket_options(service: services.WebSocketService) -> WebSocketOptions:
