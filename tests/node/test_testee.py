@@ -116,6 +116,6 @@ def test_there_is_one_worker_of_either_kind() -> None:
 def test_the_file_says_how_messages_are_compressed(compression: Any, expected: DeflateOptions | None) -> None:
     testee = worker(options={"compression": compression})
 
-    endpoint = testee._websocket(testee.configuration.transports[0])  # type: ignore[arg-type]
+    endpoint = testee._websocket(testee.configuration.transports[0], None, is_secure=False)  # type: ignore[arg-type]
 
     assert endpoint.options.deflate == expected
