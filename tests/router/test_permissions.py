@@ -208,3 +208,43 @@ def test_a_pattern_within_an_allowed_prefix_that_no_forbidding_rule_touches_is_a
     role = Role("user", [*allowing, rule("", PREFIX, SUBSCRIBE)])
 
     assert role.decide(SUBSCRIBE, pattern, match).allowed
+
+
+def decided_naively(held: list[Permission], uri: str) -> Permission | None:
+    """The rule that decides, found by looking at each of them as the documentation has it."""
+    matching = [permission for permission in held if permission.match is EXACT and permission.uri == uri]
+    if not matching:
+        wildcards = [rule for rule in held if rule.match is WILDCARD and is_matched(uri, rule.uri, WILDCARD)]
+        matching = sorted(wildcards, key=lambda rule: [component == "" for component in rule.uri.split(".")])
+    if not matching:
+        prefixes = [rule for rule in held if rule.match is PREFIX and is_matched(uri, rule.uri, PREFIX)]
+        matching = sorted(prefixes, key=lambda rule: -len(rule.uri))
+    return matching[0] if matching else None
+
+
+@given(
+    st.lists(rules, max_size=8, unique_by=lambda permission: (permission.uri, permission.match)).flatmap(
+        lambda held: st.tuples(st.just(held), st.permutations(held))
+    ),
+    st.sampled_from(ALL_URIS),
+)
+@settings(max_examples=400)
+def test_the_rule_that_decides_is_the_documented_one_whatever_their_order(
+    held_and_shuffled: tuple[list[Permission], list[Permission]], uri: str
+) -> None:
+    held, shuffled = held_and_shuffled
+
+    for order in (held, shuffled):
+        decision = Role("user", order).decide(SUBSCRIBE, uri, EXACT)
+        assert decision.rule == decided_naively(held, uri)
+        assert decision.allowed is (decision.rule is not None and decision.rule.subscribe)
+
+
+@given(st.lists(rules, max_size=4), st.sampled_from(ALL_URIS))
+def test_what_is_allowed_everywhere_is_allowed_anywhere(held: list[Permission], uri: str) -> None:
+    role = Role("user", [*held, rule("", PREFIX, SUBSCRIBE)])
+
+    if SUBSCRIBE in role.everywhere:
+        assert role.decide(SUBSCRIBE, uri, EXACT).allowed
+    else:
+        assert any(not permission.subscribe for permission in held)

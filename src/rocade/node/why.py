@@ -144,7 +144,7 @@ def _realm(configuration: Configuration, name: str | None, role_name: str) -> tu
             f"in realm {realm.name!r}: {', '.join(repr(each.name) for each in realm.roles) or 'none'}"
             for _, realm in found or all_realms
         )
-        raise ConfigurationError("--role", f"there is no role {role_name!r} (there are {known})")
+        raise ConfigurationError("--role", f"there is no role {role_name!r} (there are {known or 'no realms'})")
     return found[0]
 
 

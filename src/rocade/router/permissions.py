@@ -121,11 +121,22 @@ class Role:
     Attributes:
         name: as announced to clients in WELCOME.Details.authrole.
         trustlevel: how far receivers of its calls and events may trust them, 0 for least; None to say nothing.
+        everywhere: actions that are allowed on every URI.
         decide: `decide(action, uri, match) -> Decision`, remembered for the latest `CACHED_DECISIONS`. Templates do
             not count here, but in what `personal` returns.
     """
 
-    __slots__ = ("_index", "_literal", "_personal", "_rules", "_templates", "decide", "name", "trustlevel")
+    __slots__ = (
+        "_index",
+        "_literal",
+        "_personal",
+        "_rules",
+        "_templates",
+        "decide",
+        "everywhere",
+        "name",
+        "trustlevel",
+    )
 
     def __init__(
         self,
@@ -155,6 +166,10 @@ class Role:
         for permission in self._literal:
             self._index.add(permission.uri, permission.match, permission)
         self._rules = [rule for match in Match for rule in self._index.values(match)]
+        has_general = any(rule.uri == "" and rule.match is Match.PREFIX for rule in self._rules)
+        self.everywhere = frozenset(
+            action for action in Action if has_general and all(rule.allows(action) for rule in self._rules)
+        )
         self.decide: Callable[[Action, str, Match], Decision] = lru_cache(cached_decisions)(self._decide)
         self._personal: Callable[[str, int], Role] = lru_cache(PERSONAL_ROLES)(self._filled_in)
 
