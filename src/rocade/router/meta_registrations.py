@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RegistrationMeta", "registration_details"]
 
+LIST = "wamp.registration.list"
+
 
 class RegistrationMeta:
     """Procedures about registrations. The meta procedures themselves are none."""
@@ -39,7 +41,7 @@ class RegistrationMeta:
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
         return {
-            "wamp.registration.list": self.ids,
+            LIST: self.ids,
             "wamp.registration.lookup": self.lookup,
             "wamp.registration.match": self.match,
             "wamp.registration.get": self.get,
@@ -51,8 +53,9 @@ class RegistrationMeta:
     def ids(self, caller: Session) -> Answer:
         """Ids of all registrations, for each match policy."""
         ids: dict[str, list[int]] = {match.value: [] for match in Match}
+        sees_all = self._visibility.sees_all(caller, LIST)
         for registration in self._dealer.registrations.values():
-            if self._visibility.sees(caller, "wamp.registration.list", registration.uri, registration.match):
+            if sees_all or self._visibility.may_use(caller, registration.uri, registration.match):
                 ids[registration.match.value].append(registration.id)
         return Answer([ids])
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SubscriptionMeta", "subscription_details"]
 
+LIST = "wamp.subscription.list"
+
 
 class SubscriptionMeta:
     """Procedures about subscriptions."""
@@ -39,7 +41,7 @@ class SubscriptionMeta:
     def procedures(self) -> dict[str, Callable[..., Answer]]:
         """URI -> method."""
         return {
-            "wamp.subscription.list": self.ids,
+            LIST: self.ids,
             "wamp.subscription.lookup": self.lookup,
             "wamp.subscription.match": self.match,
             "wamp.subscription.get": self.get,
@@ -51,8 +53,9 @@ class SubscriptionMeta:
     def ids(self, caller: Session) -> Answer:
         """Ids of all subscriptions, for each match policy."""
         ids: dict[str, list[int]] = {match.value: [] for match in Match}
+        sees_all = self._visibility.sees_all(caller, LIST)
         for subscription in self._broker.subscriptions.values():
-            if self._visibility.sees(caller, "wamp.subscription.list", subscription.uri, subscription.match):
+            if sees_all or self._visibility.may_use(caller, subscription.uri, subscription.match):
                 ids[subscription.match.value].append(subscription.id)
         return Answer([ids])
 

@@ -40,7 +40,7 @@ class Visibility:
             session: the caller, which was allowed to call.
             procedure: the meta procedure.
         """
-        return _is_meant(session, Action.CALL, procedure)
+        return _is_meant(session, Action.CALL, procedure) or self._may_use_all(session)
 
     def sees(self, session: Session, procedure: str, uri: str, match: Match) -> bool:
         """Whether the caller of a meta procedure may see what is registered or subscribed to.
@@ -50,7 +50,7 @@ class Visibility:
             procedure: the meta procedure.
             uri, match: of the registration or subscription.
         """
-        return self.sees_all(session, procedure) or self._may_use(session, uri, match)
+        return self.sees_all(session, procedure) or self.may_use(session, uri, match)
 
     def hears(self, session: Session, topic: str, uri: str, match: Match) -> bool:
         """Whether a subscriber may hear of a registration or subscription.
@@ -60,11 +60,22 @@ class Visibility:
             topic: the meta topic.
             uri, match: of the registration or subscription.
         """
-        return _is_meant(session, Action.SUBSCRIBE, topic) or self._may_use(session, uri, match)
+        return (
+            self._may_use_all(session)
+            or _is_meant(session, Action.SUBSCRIBE, topic)
+            or self.may_use(session, uri, match)
+        )
 
-    def _may_use(self, session: Session, uri: str, match: Match) -> bool:
-        if not session.role.everywhere.isdisjoint(self._actions):
-            return True
+    def _may_use_all(self, session: Session) -> bool:
+        return not session.role.everywhere.isdisjoint(self._actions)
+
+    def may_use(self, session: Session, uri: str, match: Match) -> bool:
+        """Whether a session may do anything with this.
+
+        Args:
+            session: any session.
+            uri, match: of a registration or subscription.
+        """
         return any(self._realm.authorize(session, action, uri, match, waits=False).allowed for action in self._actions)
 
 
