@@ -469,6 +469,25 @@ async def test_an_authorizer_cannot_appoint_others(uri: str, match: Match | None
     assert asked == []
 
 
+async def test_nor_can_that_of_another_role() -> None:
+    gateway = gateway_with(None)
+    sources = {
+        ("realm1", "user"): function(lambda *question: True),
+        ("realm1", "authorizer"): ProcedureSource(InternalCalls(gateway), AUTHORIZER, None),
+    }
+    gateway.authorizer = RoleAuthorizers(
+        {key: AskedAuthorizer(source, Answers(0, 1, "session")) for key, source in sources.items()}  # type: ignore[arg-type]
+    )
+    client = joined(gateway)
+
+    client.register(AUTHORIZER)
+    client.register("com.", match=Match.PREFIX)
+    client.register("com.other")
+    await settle()
+
+    assert [type(message) for message in client.take()] == [Error, Error, Registered]
+
+
 async def test_an_authorizer_whose_own_call_is_asked_about_does_not_deadlock() -> None:
     """Two instances of it: the one is asked about the other's calls only by rules."""
     gateway = gateway_with(None, Permission(uri=AUTHORIZER, register=True))

@@ -91,7 +91,8 @@ def why(
         reason=explanation(decision),
         disclose=decision.allowed and decision.disclose,
     )
-    objection = _objection(described, action, uri, match) if decision.rule is None else ""
+    asks = decision.rule is None and described.authorizer is not None
+    objection = _objection(configuration, realm.name, action, uri, match) if asks else ""
     if is_reserved(uri) and action in (Action.REGISTER, Action.PUBLISH):
         verdict.decision, verdict.reason = "denied", "what begins with 'wamp.' is reserved by the protocol"
         return verdict
@@ -116,13 +117,15 @@ def why(
     return verdict
 
 
-def _objection(described: realms.Role, action: Action, uri: str, match: Match) -> str:
-    """Why the role's authorizer is not asked."""
-    authorizer = described.authorizer
-    if action is not Action.REGISTER or not isinstance(authorizer, str) or described.authorizer_realm is not None:
-        return ""
-    if is_matched(authorizer, uri, match):
-        return f"only a rule can allow to be the authorizer {authorizer}"
+def _objection(configuration: Configuration, realm: str, action: Action, uri: str, match: Match) -> str:
+    """Why no authorizer is asked."""
+    if action is Action.REGISTER:
+        for other in configuration.worker.realms:
+            for each in other.roles:
+                procedure = each.authorizer
+                is_here = (each.authorizer_realm or other.name) == realm
+                if isinstance(procedure, str) and is_here and is_matched(procedure, uri, match):
+                    return f"only a rule can allow to be the authorizer {procedure}"
     return ""
 
 

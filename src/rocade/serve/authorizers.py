@@ -5,7 +5,7 @@ and the options of the request. It answers true, false, or {"allow", "disclose",
 hang, vanish, talk nonsense) means no, and that there is no telling.
 
 A session that provides the authorizer is not asked about: it would wait for itself. Nor is anybody who wants to
-register the authorizer's procedure: who may decide for others, rules say.
+register the procedure of an authorizer, whosever it is: who may decide for others, rules say.
 """
 
 from __future__ import annotations
@@ -50,8 +50,11 @@ class Source(Protocol):
     def ask(self, session: dict[str, Any], uri: str, action: str, options: dict[str, Any]) -> Any:
         """The answer, or what is to be awaited for it."""
 
-    def objection(self, session: Session, action: Action, uri: str, match: Match) -> str:
-        """Why this cannot be asked; empty if it can."""
+    def is_provided_by(self, session: Session) -> bool:
+        """Whether the session would be asked about itself."""
+
+    def procedure(self, realm: str) -> tuple[str, str] | None:
+        """Realm and URI of the procedure that is asked about sessions of a realm; None for functions."""
 
 
 class ProcedureSource:
@@ -74,14 +77,13 @@ class ProcedureSource:
         """See `Source`."""
         return self._calls.call(self._realm or session["realm"], self.name, session, uri, action, options)
 
-    def objection(self, session: Session, action: Action, uri: str, match: Match) -> str:
+    def is_provided_by(self, session: Session) -> bool:
         """See `Source`."""
-        realm = self._realm or session.realm
-        if self._calls.is_callee(realm, self.name, session):
-            return f"it is the authorizer {self.name} itself, for which only rules count"
-        if action is Action.REGISTER and realm == session.realm and is_matched(self.name, uri, match):
-            return f"only a rule can allow to be the authorizer {self.name}"
-        return ""
+        return self._calls.is_callee(self._realm or session.realm, self.name, session)
+
+    def procedure(self, realm: str) -> tuple[str, str] | None:
+        """See `Source`."""
+        return self._realm or realm, self.name
 
 
 class FunctionSource:
@@ -121,9 +123,13 @@ class FunctionSource:
             raise
         return await _awaited(self._function, *question)
 
-    def objection(self, session: Session, action: Action, uri: str, match: Match) -> str:
+    def is_provided_by(self, session: Session) -> bool:
         """See `Source`."""
-        return ""
+        return False
+
+    def procedure(self, realm: str) -> tuple[str, str] | None:
+        """See `Source`."""
+        return None
 
 
 async def _awaited(function: Callable[..., Any], *args: Any) -> Any:
@@ -132,15 +138,16 @@ async def _awaited(function: Callable[..., Any], *args: Any) -> Any:
 
 
 class AskedAuthorizer:
-    """One role's authorizer: asks, makes something sensible of the answer, and remembers it if it may."""
+    """One role's authorizer: asks, makes something sensible of the answer, and remembers it if it may.
+
+    Attributes:
+        source: who is asked.
+        answers: what is remembered.
+    """
 
     def __init__(self, source: Source, answers: Answers) -> None:
-        """
-        Args:
-            source: who is asked.
-            answers: what is remembered.
-        """
-        self._source = source
+        """See the attributes."""
+        self.source = source
         self.answers = answers
 
     def decide(
@@ -150,14 +157,13 @@ class AskedAuthorizer:
         remembered = self.answers.find(session, action, uri, match, asyncio.get_running_loop().time())
         if remembered is not None:
             return remembered
-        objection = self._source.objection(session, action, uri, match)
-        if objection:
-            return Decision(False, reason=objection)
+        if self.source.is_provided_by(session):
+            return Decision(False, reason=f"it is the authorizer {self.source.name} itself, for which only rules count")
         question = _details(session), uri, action.value, _options(options, match)
-        if self._source.waits:
+        if self.source.waits:
             return self._decide_later(question, session, action, match)
         try:
-            answer = self._source.ask(*question)
+            answer = self.source.ask(*question)
             if inspect.isawaitable(answer):
                 return self._decide_later(question, session, action, match, answer)
         except Exception as error:
@@ -174,7 +180,7 @@ class AskedAuthorizer:
     ) -> Decision:
         generation = self.answers.generation
         try:
-            answer = await (self._source.ask(*question) if asked is None else asked)
+            answer = await (self.source.ask(*question) if asked is None else asked)
         except Exception as error:
             return self._failed(error)
         return self._decided(answer, session, action, question[1], match, generation)
@@ -185,9 +191,9 @@ class AskedAuthorizer:
         said = {"allow": answer} if isinstance(answer, bool) else answer
         problem = _problem(said)
         if problem:
-            return Decision(False, failed=True, reason=f"the authorizer {self._source.name} {problem}")
+            return Decision(False, failed=True, reason=f"the authorizer {self.source.name} {problem}")
         is_allowed = said["allow"]
-        reason = f"the authorizer {self._source.name} {'allows' if is_allowed else 'does not allow'} it"
+        reason = f"the authorizer {self.source.name} {'allows' if is_allowed else 'does not allow'} it"
         discloses = said.get("disclose") is True and action in (Action.CALL, Action.PUBLISH)
         decision = Decision(is_allowed, discloses, reason=reason)
         if said.get("cache") is True:
@@ -196,7 +202,7 @@ class AskedAuthorizer:
         return decision
 
     def _failed(self, error: Exception) -> Decision:
-        name = self._source.name
+        name = self.source.name
         if isinstance(error, ApplicationError):
             if error.uri == "wamp.error.not_authorized":
                 return Decision(False, reason=f"the authorizer {name} refuses it")
@@ -223,6 +229,12 @@ class RoleAuthorizers:
             authorizers: (realm, role) -> the authorizer of that role, of those that have one.
         """
         self._authorizers = authorizers
+        # realm -> procedures there by which sessions decide for others
+        self._procedures: dict[str, set[str]] = {}
+        for (realm, _), authorizer in authorizers.items():
+            provided = authorizer.source.procedure(realm)
+            if provided is not None:
+                self._procedures.setdefault(provided[0], set()).add(provided[1])
 
     def authorize(
         self, session: Session, action: Action, uri: str, match: Match, options: Details | None = None
@@ -234,6 +246,10 @@ class RoleAuthorizers:
         authorizer = self._authorizers.get((session.realm, session.role.name))
         if authorizer is None:
             return DENIED
+        if action is Action.REGISTER:
+            for procedure in self._procedures.get(session.realm, ()):
+                if is_matched(procedure, uri, match):
+                    return Decision(False, reason=f"only a rule can allow to be the authorizer {procedure}")
         return authorizer.decide(session, action, uri, match, options)
 
     def procedures(self, realm: str) -> dict[str, Callable[..., Answer]]:
