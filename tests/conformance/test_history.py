@@ -68,7 +68,7 @@ async def get_events(peer: Peer, subscription: int, *args: Any, **kwargs: Any) -
     await ask(peer, subscription, *args, **kwargs)
     result = await peer.expect(Result)
     assert result.request == peer.last_request
-    return list(result.args)
+    return list(result.args or [])
 
 
 async def publications(peer: Peer, subscription: int, *args: Any, **kwargs: Any) -> list[int]:

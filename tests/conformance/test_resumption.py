@@ -562,6 +562,35 @@ async def test_a_session_that_is_away_ends_when_too_much_is_kept_for_it(router: 
     await ended(router, realm, peer)
 
 
+@pytest.mark.parametrize("confirms", [True, False], ids=["confirms", "does not"])
+async def test_a_client_that_confirms_nothing_for_long_is_disconnected_and_its_session_ends(
+    router: Router, realm: RealmUnderTest, confirms: bool
+) -> None:
+    """docs/resume.md, Counting: what may be kept is bounded, also while there is a connection."""
+    limit = router.gateway.max_outbox_bytes
+    router.gateway.max_outbox_bytes = 10_000
+    try:
+        peer = await open_resumable(realm)
+    finally:
+        router.gateway.max_outbox_bytes = limit
+    publisher = await realm.join()
+    await peer.subscribe(TOPIC)
+
+    for number in range(2):
+        await publisher.publish(TOPIC, "x" * 4000)
+        await next_counted(peer)
+        if confirms:
+            await peer.send(Received(2 + number))
+            await peer.call("com.nowhere")
+            await next_counted(peer)
+    await publisher.publish(TOPIC, "y" * 4000)
+
+    if confirms:
+        assert isinstance(await next_counted(peer), Event)
+    else:
+        await ended(router, realm, peer)
+
+
 async def test_calls_made_before_the_drop_are_answered_after_it(router: Router, realm: RealmUnderTest) -> None:
     """A CALL that the router received just before the connection was lost is executed, once."""
     callee, peer = await realm.join(), await open_resumable(realm)

@@ -68,6 +68,24 @@ class ResumableOutbox(Outbox):
 
     def put(self, frame: bytes) -> None:
         """Add a framed message of the session: sent now or after a resumption, kept until it is confirmed."""
+        if self._is_apart or not self._attached or self.resumption is None:
+            self._put_otherwise(frame)
+            return
+        size = len(frame)
+        self._kept.append(frame)
+        self._kept_bytes += size
+        # As in `Outbox`, and here again, since an event for many is put once for each of them.
+        frames = self._frames
+        if not frames and not self._paused:
+            self._gateway.needs_flush(self)
+        frames.append(frame)
+        self._waiting += size
+        # What waits is among what is kept.
+        if self._kept_bytes > self._limit:
+            self._overflow()
+
+    def _put_otherwise(self, frame: bytes) -> None:
+        """As `put`: nowhere, behind a slot, without a connection, or after the end of the session."""
         if self._closed:
             return
         if self.resumption is not None:
@@ -138,8 +156,10 @@ class ResumableOutbox(Outbox):
             raise ProtocolViolation(
                 f"{count} messages received, where {self.received} to {self.received + len(self._kept)} are possible"
             )
+        size, take = 0, self._kept.popleft
         for _ in range(newly):
-            self._kept_bytes -= len(self._kept.popleft())
+            size += len(take())
+        self._kept_bytes -= size
         self.received = count
 
     @property
