@@ -103,6 +103,12 @@ def test_an_option_that_makes_no_sense_is_refused_where_it_is_written(
         app.register("demo.f", **options)(print)
 
 
+def test_only_functions_are_decorated(app: Application) -> None:
+    for decorate in (app.register("demo.f"), app.subscribe("demo.t"), app.signal("onjoined"), app.on("app.ready")):
+        with pytest.raises(TypeError, match="a function is decorated, not 5"):
+            decorate(5)  # type: ignore[type-var]
+
+
 def test_an_event_waits_for_silence_or_is_throttled_but_not_both(app: Application) -> None:
     with pytest.raises(ValueError, match="choose one of them"):
         app.subscribe("demo.t", debounce=1.0, throttle=1.0)(print)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
-__all__ = ["InvokePolicy", "MatchPolicy", "Procedure", "Subscription", "derived_uri", "place"]
+__all__ = ["InvokePolicy", "MatchPolicy", "Procedure", "Subscription", "check_callable", "derived_uri", "place"]
 
 MatchPolicy = Literal["exact", "prefix", "wildcard"]
 """How the URI of a registration or subscription is meant."""
@@ -89,6 +89,16 @@ def derived_uri(application: str, function: Callable[..., Any]) -> str:
     if not name.isidentifier():
         raise ValueError(f"{function!r} has no name to derive a URI from: give the URI")
     return f"{application}.{name}" if application else name
+
+
+def check_callable(function: Any) -> None:
+    """Refuse what cannot be called.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    if not callable(function):
+        raise TypeError(f"a function is decorated, not {function!r}")
 
 
 def place(function: Callable[..., Any]) -> str:

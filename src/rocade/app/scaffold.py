@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from rocade.app.declarations import InvokePolicy, MatchPolicy, Procedure, Subscription, derived_uri, place
+from rocade.app.declarations import (
+    InvokePolicy,
+    MatchPolicy,
+    Procedure,
+    Subscription,
+    check_callable,
+    derived_uri,
+    place,
+)
 from rocade.app.http import Http
 from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
 from rocade.wamp.uris import is_reserved, is_uri, shown
@@ -87,6 +95,7 @@ class Scaffold:
 
         def decorate(function: F) -> F:
             self.check_setup("@app.register", "write await app.session.register(function, uri)")
+            check_callable(function)
             uri = derived_uri(self.name, function) if procedure is None else procedure
             declared = Procedure(function=function, uri=uri, **options)
             for other in self.procedures:
@@ -139,6 +148,7 @@ class Scaffold:
 
         def decorate(function: F) -> F:
             self.check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")
+            check_callable(function)
             uri = derived_uri(self.name, function) if topic is None else topic
             self.subscriptions.append(Subscription(function=function, uri=uri, **options))
             return function
@@ -166,6 +176,7 @@ class Scaffold:
 
         def decorate(function: F) -> F:
             self.check_setup("@app.signal")
+            check_callable(function)
             self.signals.add(name, function)
             return function
 
@@ -191,6 +202,7 @@ class Scaffold:
 
         def decorate(function: F) -> F:
             self.check_setup("@app.on")
+            check_callable(function)
             self.hooks.add(name, function)
             return function
 

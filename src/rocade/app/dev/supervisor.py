@@ -8,11 +8,10 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+from rocade.app.dev.changes import Changes, watching
 from rocade.app.dev.process import Child
 from rocade.app.http import services
 from rocade.app.target import check, directory_of
@@ -23,9 +22,6 @@ from rocade.serve.logs import LogLevel, configure_logging
 from rocade.serve.loop import on_stop_signals
 
 __all__ = ["run"]
-
-SETTLE_MILLISECONDS = 50
-"""How long no further file may change before the application is restarted: editors write in several steps."""
 
 logger = logging.getLogger("rocade.dev")
 
@@ -91,81 +87,12 @@ async def _serve(
             "tells_callers": not insecure,
         }
         try:
-            async with _changes(target, watch) as changes:
+            async with watching(directory_of(target), watch) as changes:
                 await Supervisor(order, router, hold, changes).run(stopping)
         finally:
             await router.stop()
     logger.info("stopped")
     return 0
-
-
-class Changes:
-    """Files that have changed since somebody asked last."""
-
-    def __init__(self) -> None:
-        self._names: set[str] = set()
-        self._news = asyncio.Event()
-
-    def add(self, names: Collection[str]) -> None:
-        """Some have changed."""
-        self._names.update(names)
-        self._news.set()
-
-    async def wait(self) -> None:
-        """Wait until some have."""
-        await self._news.wait()
-
-    def take(self) -> list[str]:
-        """Which have changed; from now on, only what changes later counts."""
-        names, self._names = self._names, set()
-        self._news.clear()
-        return sorted(names)
-
-
-@asynccontextmanager
-async def _changes(target: str, watch: Sequence[str]) -> AsyncIterator[Changes]:
-    try:
-        import watchfiles
-    except ImportError:
-        raise ConfigurationError("", "rocade dev needs watchfiles: pip install 'rocade[dev]'") from None
-    directory, extra = directory_of(target), _paths(watch)
-    usual = watchfiles.DefaultFilter()
-
-    def counts(change: watchfiles.Change, name: str) -> bool:
-        if not usual(change, name):
-            return False
-        return name.endswith(".py") or any(Path(name).is_relative_to(path) for path in extra)
-
-    changes, end = Changes(), asyncio.Event()
-
-    async def look() -> None:
-        watched = watchfiles.awatch(
-            directory, *extra, watch_filter=counts, step=SETTLE_MILLISECONDS, stop_event=end, rust_timeout=500
-        )
-        async for found in watched:
-            changes.add([_relative(name) for _, name in found])
-
-    task = asyncio.create_task(look())
-    try:
-        yield changes
-    finally:
-        end.set()
-        await task
-
-
-def _paths(names: Sequence[str]) -> list[Path]:
-    paths = [Path(name).resolve() for name in names]
-    for path in paths:
-        if not path.exists():
-            raise ConfigurationError("--watch", f"there is no file or directory {path}")
-    return paths
-
-
-def _relative(name: str) -> str:
-    try:
-        return os.path.relpath(name)
-    except ValueError:  # on another drive
-        return name
 
 
 class Supervisor:
