@@ -165,6 +165,23 @@ def test_the_log_tells_once_of_each_client_and_limit_and_again_after_a_while(cap
     assert caplog.messages[-1].endswith("(101 times in all)")
 
 
+def test_what_was_counted_can_be_told_in_the_end() -> None:
+    scene = Scene()
+    assert scene.counters.summary() == ""
+
+    scene.fail(10)
+    assert scene.is_locked_out()
+    for limit in ("sessions", "subscriptions", "sessions"):
+        scene.counters.limit_reached(limit, ADDRESS, "refused")
+
+    assert scene.counters.summary().split("; ") == [
+        "sessions 2 times",
+        "subscriptions 1 times",
+        "10 failed logins, 1 lock-outs",
+        "1 attempts of those who were locked out",
+    ]
+
+
 def test_that_the_log_has_told_is_remembered_of_so_many() -> None:
     scene = Scene()
     for number in range(10_000):

@@ -167,6 +167,9 @@ class Worker:
     async def stop(self) -> None:
         """Say GOODBYE to all sessions, close all connections, stop listening."""
         await self.gateway.shutdown(GOODBYE_SECONDS)
+        reached = self.gateway.counters.summary()
+        if reached:
+            logger.info("limits that were reached: %s", reached)
         if self._stores or self._cookies.has_files:
             # No session is left that could publish. Before the rest, which may take all the time there is.
             await asyncio.to_thread(self._close_stores)

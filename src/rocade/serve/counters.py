@@ -41,6 +41,14 @@ class Counters:
         # (limit, who) -> when the log told, oldest first
         self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
 
+    def summary(self) -> str:
+        """All that was counted, in plain words; empty if nothing was."""
+        parts = [f"{limit} {count} times" for limit, count in sorted(self.reached.items())]
+        if self.failed_logins or self.locked_out:
+            parts.append(f"{self.failed_logins} failed logins, {self.lock_outs} lock-outs")
+            parts.append(f"{self.locked_out} attempts of those who were locked out")
+        return "; ".join(parts)
+
     def total(self) -> int:
         """How often any limit was reached."""
         return self.reached.total()
