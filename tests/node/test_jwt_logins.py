@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import re
 import threading
@@ -176,7 +178,8 @@ def test_what_is_accepted_becomes_an_authenticator(settings: dict[str, Any]) -> 
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", id: str | None = None, **claims: Any) -> str:
-    given = {"sub": "joe", "exp": int(time.time()) + 3600} | claims
+    given = {"sub": "joe", "exp": int(time.time()) + 3600, "iss": "us"} | claims
+    given = {name: value for name, value in given.items() if value is not None}
     return jwt.encode(given, key, algorithm=algorithm, headers=None if id is None else {"kid": id})
 
 
@@ -269,6 +272,45 @@ def test_a_session_ends_with_its_token_and_may_be_refreshed_before() -> None:
             assert time.time() >= later
 
     visit({**HS, "leeway": 0}, story)
+
+
+def forged(header: dict[str, Any], key: bytes | None = None, **claims: Any) -> str:
+    """A token that no library would make."""
+
+    def encoded(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).decode().rstrip("=")
+
+    given = {"sub": "joe", "exp": int(time.time()) + 3600, "iss": "us", **claims}
+    signed = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(given).encode())}"
+    return f"{signed}.{'' if key is None else encoded(hmac.digest(key, signed.encode(), 'sha256'))}"
+
+
+BAD_TOKENS: dict[str, Callable[[], str]] = {
+    "expired": lambda: token(KEY, "RS256", exp=int(time.time()) - 60),
+    "not yet valid": lambda: token(KEY, "RS256", nbf=int(time.time()) + 600),
+    "for somebody else": lambda: token(KEY, "RS256", aud="them"),
+    "of somebody else": lambda: token(KEY, "RS256", iss="them"),
+    "without an end": lambda: token(KEY, "RS256", exp=None),
+    "signed by nobody": lambda: forged({"alg": "none"}),
+    "signed by Nobody": lambda: forged({"alg": "None"}),
+    "signed with the public key as a secret": lambda: forged({"alg": "HS256"}, pem(KEY).encode()),
+    "signed with another key": lambda: token(OTHER, "RS256"),
+    "signed in another way": lambda: token(KEY, "RS512"),
+    "with a key of its own": lambda: forged({"alg": "RS256", "jwk": {"kty": "oct", "k": "AAAA"}}, b""),
+    "empty": lambda: "",
+    "too long": lambda: "a" * 20_000,
+}
+
+
+def test_bad_tokens_are_refused_in_the_same_words() -> None:
+    async def story(visitor: Visitor) -> None:
+        assert (await visitor.shows(token(KEY, "RS256")))[0] == 2
+        refusals = {name: await visitor.shows(make()) for name, make in BAD_TOKENS.items()}
+        assert set(map(str, refusals.values())) == {
+            str([3, {"message": "authentication failed"}, "wamp.error.authentication_failed"])
+        }
+
+    visit({**RS, "key": pem(KEY), "issuer": "us"}, story)
 
 
 def test_keys_in_a_file_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
