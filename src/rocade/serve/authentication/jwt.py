@@ -331,6 +331,6 @@ class Jwt:
 
 
 def _refused(reason: str) -> AuthenticationFailed:
-    # It does not count as a failed login. Signatures cannot be guessed by trying; but clients that are left to themselves
-    # come again and again with a token that has expired, and would lock out others at the same address.
+    # It does not count as a failed login: signatures cannot be guessed by trying. But clients that are left to
+    # themselves come again and again with a token that has expired, and would lock out others at the same address.
     return AuthenticationFailed(f"{METHOD}: {reason}", counts=False)
