@@ -19,6 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from rocade import Cookie, HandshakeRefused
+from rocade import connect as connect_with_us
 from rocade.errors import ConfigurationError
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
@@ -329,6 +331,23 @@ def test_long_poll_has_the_same_cookies() -> None:
         assert (welcome[0], welcome[2]["authid"]) == (2, "joe")
         assert browser.set_cookie is None
         assert (await browser.visit())[0] == 2
+
+    play(configured(), story)
+
+
+def test_the_same_for_the_client_that_we_have() -> None:
+    async def story(browser: Browser) -> None:
+        url = f"ws://127.0.0.1:{browser.port}/ws"
+        async with browser.connected() as connection:
+            await browser.logged_in(connection)
+        assert browser.cookie is not None
+        async with connect_with_us(url, credentials=Cookie(browser.cookie)) as session:
+            assert (session.authid, session.authmethod) == ("joe", "cookie")
+            assert await session.call("rocade.session.logout") == 0
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect_with_us(url, credentials=Cookie(browser.cookie)):
+                pass
+        assert refused.value.uri == NO_METHOD
 
     play(configured(), story)
 

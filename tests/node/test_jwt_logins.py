@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import msgspec
 import pytest
@@ -213,8 +214,12 @@ HELLO = [1, "realm1", {"roles": {"caller": {}}, "authmethods": ["jwt"]}]
 
 
 def visit(settings: dict[str, Any], story: Callable[[Visitor], Any], directory: Path | str = ".") -> None:
+    run(configured(settings, directory), story)
+
+
+def run(configuration: Any, story: Callable[[Visitor], Any]) -> None:
     async def main() -> None:
-        worker = Worker(configured(settings, directory).worker)
+        worker = Worker(configuration.worker)
         worker.bind()
         await worker.start()
         try:
@@ -255,6 +260,29 @@ def test_a_token_may_come_with_the_request() -> None:
                 assert (await visitor.says(connection, HELLO))[0] == 4
 
     visit({**HS, "header": True, "query": "token"}, story)
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [("", {"Authorization": f"Bearer {token()}"}), (f"?token={token()}", {})],
+    ids=["header", "query"],
+)
+def test_the_request_that_opens_a_long_poll_connection_may_have_it(query: str, headers: dict[str, str]) -> None:
+    file = deepcopy(FILE)
+    auth = {"jwt": {"type": "static", "default-role": "user", **HS, "header": True, "query": "token"}}
+    file["workers"][0]["transports"][0] |= {"type": "web", "paths": {"lp": {"type": "longpoll", "auth": auth}}}
+
+    async def story(visitor: Visitor) -> None:
+        base = f"http://127.0.0.1:{visitor.port}/lp"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            opened = await client.post(f"{base}/open{query}", json={"protocols": ["wamp.2.json"]}, headers=headers)
+            at = f"{base}/{opened.json()['transport']}"
+            await client.post(f"{at}/send", json=HELLO)
+            welcome = (await client.post(f"{at}/receive")).json()
+            await client.post(f"{at}/close")
+        assert (welcome[0], welcome[2]["authid"]) == (2, "joe")
+
+    run(configuration_from(file, environment={}), story)
 
 
 def test_a_session_ends_with_its_token_and_may_be_refreshed_before() -> None:
