@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.authority import Authority
 from tests.client.scene import Scene
-from tests.serve.provers import CRYPTOSIGN, KEY, WAMPCRA, known
+from tests.serve.provers import CRYPTOSIGN, KEY, WAMPCRA, known, token
 
 from rocade import (
     ClientCertificate,
@@ -48,6 +48,7 @@ RIGHT = {
     "salted wampcra": WampCra("joe", "password"),
     "scram": Scram("joe", "pencil"),
     "cryptosign": Cryptosign(SEED, "joe"),
+    "token": Jwt(token, "joe"),
 }
 WRONG = [
     Ticket("joe", "Magic"),
@@ -55,6 +56,8 @@ WRONG = [
     WampCra("joe", "Password"),
     Scram("joe", "Pencil"),
     Cryptosign(bytes(32), "joe"),
+    Jwt(token(sub="ann"), "joe"),
+    Jwt(token("another secret of 32 bytes or so")),
 ]
 
 

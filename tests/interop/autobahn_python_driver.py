@@ -71,7 +71,10 @@ class Driver:
         if command["serializer"].endswith(".batched"):
             return await self._join_under_runner(command)
         component = Component(
-            transports=[_transport(command)], realm=command["realm"], authentication=_authentication(command)
+            transports=[_transport(command)],
+            realm=command["realm"],
+            authentication=_authentication(command),
+            session_factory=_session_factory(command),
         )
         joined: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -236,7 +239,7 @@ def _transport(command: Command) -> dict[str, Any]:
 def _authentication(command: Command) -> dict[str, Any] | None:
     """How a user of the library logs in."""
     login = command.get("login")
-    if login is None:
+    if login is None or login["method"] == "jwt":
         return None
     authid, secret = login["authid"], login["secret"]
     how = {
@@ -254,6 +257,24 @@ def _authentication(command: Command) -> dict[str, Any] | None:
         },
     }
     return {login["method"]: how[login["method"]]}
+
+
+def _session_factory(command: Command) -> type[ApplicationSession] | None:
+    """A session for a method that the library has no name for: it joins, and answers the challenge, by itself."""
+    login = command.get("login")
+    if login is None or login["method"] != "jwt":
+        return None
+
+    class Bearer(ApplicationSession):  # type: ignore[misc]
+        def onConnect(self) -> None:
+            self.join(command["realm"], [login["method"]], login["authid"])
+
+        def onChallenge(self, challenge: Any) -> str:
+            assert challenge.method == login["method"]
+            secret: str = login["secret"]
+            return secret
+
+    return Bearer
 
 
 def _welcome(details: SessionDetails) -> Command:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager, closing
@@ -19,6 +21,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from rocade import Cookie, HandshakeRefused
+from rocade import connect as connect_with_us
 from rocade.errors import ConfigurationError
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
@@ -333,6 +337,23 @@ def test_long_poll_has_the_same_cookies() -> None:
     play(configured(), story)
 
 
+def test_the_same_for_the_client_that_we_have() -> None:
+    async def story(browser: Browser) -> None:
+        url = f"ws://127.0.0.1:{browser.port}/ws"
+        async with browser.connected() as connection:
+            await browser.logged_in(connection)
+        assert browser.cookie is not None
+        async with connect_with_us(url, credentials=Cookie(browser.cookie)) as session:
+            assert (session.authid, session.authmethod) == ("joe", "cookie")
+            assert await session.call("rocade.session.logout") == 0
+        with pytest.raises(HandshakeRefused) as refused:
+            async with connect_with_us(url, credentials=Cookie(browser.cookie)):
+                pass
+        assert refused.value.uri == NO_METHOD
+
+    play(configured(), story)
+
+
 # --- Logging out ----------------------------------------------------------------------------------------
 
 
@@ -486,6 +507,41 @@ def test_a_login_that_is_not_configured_any_more_is_not_remembered(
     assert answer[0] == (2 if is_good else 3)
 
 
+def test_a_cookie_of_an_old_secret_is_given_up_at_the_next_login(tmp_path: Path) -> None:
+    """Whoever got in by the old secret must not get in again because its owner logs in by the new one."""
+    cookie = log_in_and_keep(configured(tmp_path, store=FILE))
+    auth = deepcopy(AUTH)
+    auth["ticket"]["principals"] = {"joe": {"ticket": "Magic"}}
+
+    async def story(browser: Browser) -> None:
+        browser.cookie = cookie
+        async with browser.connected() as connection:
+            assert (await browser.logged_in(connection, ticket="Magic"))[0] == 2
+        assert (await browser.visit())[2] == NO_METHOD
+        assert browser.cookie != cookie
+        async with browser.connected() as connection:
+            assert (await browser.logged_in(connection, ticket="Magic"))[0] == 2
+        assert (await browser.visit())[0] == 2
+
+    play(configured(tmp_path, auth=auth, store=FILE), story)
+
+
+def test_logging_in_by_another_method_keeps_the_cookie() -> None:
+    auth = deepcopy(AUTH)
+    auth["wampcra"] = {"type": "static", "users": {"joe": {"secret": "secret", "role": "user"}}}
+
+    async def story(browser: Browser) -> None:
+        async with browser.connected() as connection:
+            await browser.logged_in(connection)
+        async with browser.connected() as connection:
+            challenge = await says(connection, hello("wampcra", authid="joe"))
+            signature = hmac.digest(b"secret", challenge[2]["challenge"].encode(), "sha256")
+            assert (await says(connection, [5, base64.b64encode(signature).decode(), {}]))[0] == 2
+        assert (await browser.visit())[0] == 2
+
+    play(configured(auth=auth), story)
+
+
 def create(config: dict[str, Any], controller: None) -> Any:
     """An authenticator of type "function"."""
 
@@ -495,6 +551,30 @@ def create(config: dict[str, Any], controller: None) -> Any:
         return config["says"]
 
     return authenticate
+
+
+def test_another_role_at_the_next_login_is_the_one_that_counts() -> None:
+    auth = {**AUTH, "ticket": {"type": "function", "create": "tests.node.test_cookie_logins.create_ticket"}}
+
+    async def story(browser: Browser) -> None:
+        for role in ("staff", "user"):
+            Told.role = role
+            async with browser.connected() as connection:
+                assert (await browser.logged_in(connection))[2]["authrole"] == role
+            assert (await browser.visit())[2]["authrole"] == role
+
+    play(configured(auth=auth), story)
+
+
+class Told:
+    """What the function below says."""
+
+    role = "user"
+
+
+def create_ticket(config: dict[str, Any], controller: None) -> Any:
+    """An authenticator of type "function"."""
+    return lambda realm, authid, details: {"role": Told.role}
 
 
 @pytest.mark.parametrize(("says", "role"), [("staff", "staff"), (None, None), (7, None)])
@@ -569,6 +649,23 @@ def test_changes_reach_the_file(tmp_path: Path) -> None:
     later = CookieFile(path, 2000)
     later.close(0)
     assert later.records == {}
+
+
+def test_a_login_that_cannot_be_written_harms_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = str(tmp_path / "cookies.db")
+    file = CookieFile(path, 0)
+    store = CookieStore(file, file.records)
+    file.start()
+    store.put("one", record(extra={"what": object()}), 0)
+    store.put("two", record(), 0)
+    assert store.find("one", 0) is not None
+    file.close(10)
+
+    again = CookieFile(path, 0)
+    again.close(0)
+
+    assert set(again.records) == {digest_of("two")}
+    assert "cannot be written" in caplog.text
 
 
 def test_a_file_that_cannot_be_written_for_a_while_catches_up(

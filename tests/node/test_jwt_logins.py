@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import json
 import re
 import threading
@@ -14,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import msgspec
 import pytest
@@ -176,7 +179,8 @@ def test_what_is_accepted_becomes_an_authenticator(settings: dict[str, Any]) -> 
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", id: str | None = None, **claims: Any) -> str:
-    given = {"sub": "joe", "exp": int(time.time()) + 3600} | claims
+    given = {"sub": "joe", "exp": int(time.time()) + 3600, "iss": "us"} | claims
+    given = {name: value for name, value in given.items() if value is not None}
     return jwt.encode(given, key, algorithm=algorithm, headers=None if id is None else {"kid": id})
 
 
@@ -210,8 +214,12 @@ HELLO = [1, "realm1", {"roles": {"caller": {}}, "authmethods": ["jwt"]}]
 
 
 def visit(settings: dict[str, Any], story: Callable[[Visitor], Any], directory: Path | str = ".") -> None:
+    run(configured(settings, directory), story)
+
+
+def run(configuration: Any, story: Callable[[Visitor], Any]) -> None:
     async def main() -> None:
-        worker = Worker(configured(settings, directory).worker)
+        worker = Worker(configuration.worker)
         worker.bind()
         await worker.start()
         try:
@@ -254,6 +262,29 @@ def test_a_token_may_come_with_the_request() -> None:
     visit({**HS, "header": True, "query": "token"}, story)
 
 
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [("", {"Authorization": f"Bearer {token()}"}), (f"?token={token()}", {})],
+    ids=["header", "query"],
+)
+def test_the_request_that_opens_a_long_poll_connection_may_have_it(query: str, headers: dict[str, str]) -> None:
+    file = deepcopy(FILE)
+    auth = {"jwt": {"type": "static", "default-role": "user", **HS, "header": True, "query": "token"}}
+    file["workers"][0]["transports"][0] |= {"type": "web", "paths": {"lp": {"type": "longpoll", "auth": auth}}}
+
+    async def story(visitor: Visitor) -> None:
+        base = f"http://127.0.0.1:{visitor.port}/lp"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            opened = await client.post(f"{base}/open{query}", json={"protocols": ["wamp.2.json"]}, headers=headers)
+            at = f"{base}/{opened.json()['transport']}"
+            await client.post(f"{at}/send", json=HELLO)
+            welcome = (await client.post(f"{at}/receive")).json()
+            await client.post(f"{at}/close")
+        assert (welcome[0], welcome[2]["authid"]) == (2, "joe")
+
+    run(configuration_from(file, environment={}), story)
+
+
 def test_a_session_ends_with_its_token_and_may_be_refreshed_before() -> None:
     async def story(visitor: Visitor) -> None:
         async with await visitor.connected() as connection:
@@ -269,6 +300,45 @@ def test_a_session_ends_with_its_token_and_may_be_refreshed_before() -> None:
             assert time.time() >= later
 
     visit({**HS, "leeway": 0}, story)
+
+
+def forged(header: dict[str, Any], key: bytes | None = None, **claims: Any) -> str:
+    """A token that no library would make."""
+
+    def encoded(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).decode().rstrip("=")
+
+    given = {"sub": "joe", "exp": int(time.time()) + 3600, "iss": "us", **claims}
+    signed = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(given).encode())}"
+    return f"{signed}.{'' if key is None else encoded(hmac.digest(key, signed.encode(), 'sha256'))}"
+
+
+BAD_TOKENS: dict[str, Callable[[], str]] = {
+    "expired": lambda: token(KEY, "RS256", exp=int(time.time()) - 60),
+    "not yet valid": lambda: token(KEY, "RS256", nbf=int(time.time()) + 600),
+    "for somebody else": lambda: token(KEY, "RS256", aud="them"),
+    "of somebody else": lambda: token(KEY, "RS256", iss="them"),
+    "without an end": lambda: token(KEY, "RS256", exp=None),
+    "signed by nobody": lambda: forged({"alg": "none"}),
+    "signed by Nobody": lambda: forged({"alg": "None"}),
+    "signed with the public key as a secret": lambda: forged({"alg": "HS256"}, pem(KEY).encode()),
+    "signed with another key": lambda: token(OTHER, "RS256"),
+    "signed in another way": lambda: token(KEY, "RS512"),
+    "with a key of its own": lambda: forged({"alg": "RS256", "jwk": {"kty": "oct", "k": "AAAA"}}, b""),
+    "empty": lambda: "",
+    "too long": lambda: "a" * 20_000,
+}
+
+
+def test_bad_tokens_are_refused_in_the_same_words() -> None:
+    async def story(visitor: Visitor) -> None:
+        assert (await visitor.shows(token(KEY, "RS256")))[0] == 2
+        refusals = {name: await visitor.shows(make()) for name, make in BAD_TOKENS.items()}
+        assert set(map(str, refusals.values())) == {
+            str([3, {"message": "authentication failed"}, "wamp.error.authentication_failed"])
+        }
+
+    visit({**RS, "key": pem(KEY), "issuer": "us"}, story)
 
 
 def test_keys_in_a_file_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

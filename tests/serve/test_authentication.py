@@ -15,7 +15,7 @@ from tests.serve.scene import Client, open_gateway, pass_time, settle
 
 from rocade.router.permissions import Role
 from rocade.serve import connection as connection_module
-from rocade.serve.authentication import Anonymous, Attempt, Authenticator, Identity, Outcome, Question
+from rocade.serve.authentication import Anonymous, Attempt, Authenticator, Identity, Outcome, Question, wampcra
 from rocade.serve.authentication.hashes import hash_ticket, is_hash
 from rocade.serve.authentication.principals import Known, Principal
 from rocade.serve.authentication.ticket import Ticket, TicketProof, disguised_ticket
@@ -576,14 +576,37 @@ async def test_a_challenge_says_all_that_the_specification_asks_for() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", said["timestamp"])
 
 
-def test_keys_are_derived_as_clients_do() -> None:
-    # RFC 7914, section 11: PBKDF2-HMAC-SHA-256 (P="passwd", S="salt", c=1, dkLen=64)
-    expected = (
+# RFC 7914, section 11: PBKDF2-HMAC-SHA-256 with dkLen=64
+STANDARD = [
+    (
+        "passwd",
+        Salt("salt", 1, 64),
         "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
-        "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
-    )
+        "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783",
+    ),
+    (
+        "Password",
+        Salt("NaCl", 80000, 64),
+        "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"
+        "a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d",
+    ),
+]
 
-    assert base64.b64decode(derived_key("passwd", Salt("salt", 1, 64))).hex() == expected
+
+@pytest.mark.parametrize(("password", "salt", "expected"), STANDARD)
+def test_keys_are_derived_as_clients_do(password: str, salt: Salt, expected: str) -> None:
+    assert base64.b64decode(derived_key(password, salt)).hex() == expected
+
+
+async def test_challenges_are_signed_as_the_standard_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 4231, section 4.3. The specification of WAMP-CRA has an example, but does not tell its secret."""
+    monkeypatch.setattr(wampcra, "_challenge", lambda principal, session: "what do ya want for nothing?")
+    signature = bytes.fromhex("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
+    authenticator = WampCra(known(wampcra_proof("Jefe", None, None, None, None), disguised_wampcra))
+    client = Client(open_gateway(), authenticators={"wampcra": authenticator})
+    await challenged(WAMPCRA, client)
+
+    assert type(await answer(client, base64.b64encode(signature).decode())) is Welcome
 
 
 def test_a_derived_key_does_as_well_as_the_password() -> None:

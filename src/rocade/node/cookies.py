@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from rocade.node.section import FilePath, Section
+from rocade.node.section import FilePath, Section, ineffective
 
 __all__ = ["CookieSettings", "FileCookies", "MemoryCookies"]
 
@@ -20,7 +20,7 @@ class FileCookies(Section, kw_only=True, frozen=True, tag_field="type", tag="fil
 
     filename: Annotated[FilePath, Meta(description="The file. Relative to the configuration file.")]
     purge_on_startup: Annotated[
-        bool, Meta(description="Without effect: what has expired is deleted at every start.")
+        bool, ineffective(False, "what has expired is deleted at every start", "Deletes what has expired.")
     ] = False
 
 

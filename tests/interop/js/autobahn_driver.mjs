@@ -49,6 +49,7 @@ function credentials({ method, authid, secret, pubkey }) {
   const key = pubkey && { publicKey: Buffer.from(pubkey, 'hex'), secretKey: Buffer.from(secret + pubkey, 'hex') };
   const answers = {
     ticket: () => secret,
+    jwt: () => secret,
     wampcra: ({ challenge, salt, iterations, keylen }) =>
       autobahn.auth_cra.sign(salt ? autobahn.auth_cra.derive_key(secret, salt, iterations, keylen) : secret, challenge),
     cryptosign: (extra) => autobahn.auth_cryptosign.sign_challenge(key, extra),

@@ -43,6 +43,7 @@ async function join({ session: name, realm, port, serializer, login }) {
 function credentials({ method, authid, secret, pubkey }) {
   const answers = {
     ticket: () => () => secret,
+    jwt: () => () => secret,
     wampcra: () => wampcra.sign(secret),
     cryptosign: () => cryptosign.sign(secret),
   };

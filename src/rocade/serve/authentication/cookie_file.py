@@ -47,6 +47,9 @@ PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
+_Row = tuple[float, bytes]
+
+
 class CookieFile:
     """One file. It is a `Keeper`.
 
@@ -72,8 +75,9 @@ class CookieFile:
         except (sqlite3.Error, msgspec.DecodeError) as error:
             self._connection.close()
             raise _unusable(path, str(error)) from None
-        # Changes that are not written yet: hash -> record, None to delete it. Both threads use it, under the condition.
-        self._changes: dict[bytes, CookieRecord | None] = {}
+        # Changes that are not written yet: hash -> when it expires and the record, None to delete it. Both threads use
+        # it, under the condition.
+        self._changes: dict[bytes, _Row | None] = {}
         self._changed = threading.Condition()
         self._is_closing = False
         self._is_failing = False
@@ -86,9 +90,15 @@ class CookieFile:
 
     def put(self, digest: bytes, record: CookieRecord) -> None:
         """See `Keeper`."""
+        try:
+            row = record.until, msgspec.msgpack.encode(record)
+        except Exception:  # whatever a function of the configuration may have put into `extra`
+            logger.error("a login of %s is remembered until the router ends: it cannot be written", record.authid)
+            self.delete(digest)
+            return
         with self._changed:
             if len(self._changes) < MAX_UNWRITTEN or digest in self._changes:
-                self._changes[digest] = record
+                self._changes[digest] = row
                 self._changed.notify()
 
     def delete(self, digest: bytes) -> None:
@@ -131,13 +141,9 @@ class CookieFile:
                 elif not changes:
                     return
 
-    def _write(self, changes: dict[bytes, CookieRecord | None]) -> bool:
-        rows = [
-            (digest, record.until, msgspec.msgpack.encode(record))
-            for digest, record in changes.items()
-            if record is not None
-        ]
-        deleted = [(digest,) for digest, record in changes.items() if record is None]
+    def _write(self, changes: dict[bytes, _Row | None]) -> bool:
+        rows = [(digest, *row) for digest, row in changes.items() if row is not None]
+        deleted = [(digest,) for digest, row in changes.items() if row is None]
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")

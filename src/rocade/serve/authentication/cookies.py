@@ -92,16 +92,20 @@ class CookieJar:
         parts += ["Secure"] if options.secure else []
         return Cookie(value, "; ".join(parts))
 
-    def known(self, attempt: Attempt) -> CookieRecord | None:
-        """The login that the cookie of a client's connection stands for, if that login is still good here."""
-        cookie = attempt.info.cookie
+    def good(self, cookie: str) -> CookieRecord | None:
+        """The login that a cookie stands for, if that login is still good, and here."""
         record = self._store.find(cookie, wall_clock()) if cookie else None
-        if record is None or record.asked != attempt.hello.realm:
-            return None
-        if attempt.hello.details.authid not in (None, record.authid):
+        if record is None:
             return None
         stamp = self._stamped(cookie, record.method, record.authid)
         return record if hmac.compare_digest(record.stamp, stamp) else None
+
+    def known(self, attempt: Attempt) -> CookieRecord | None:
+        """The login that the cookie of a client's connection stands for, if it is the one that the client asks for."""
+        record = self.good(attempt.info.cookie)
+        if record is None or record.asked != attempt.hello.realm:
+            return None
+        return record if attempt.hello.details.authid in (None, record.authid) else None
 
     def tenure(self, attempt: Attempt, record: CookieRecord | None = None) -> CookieTenure:
         """What a session brings along that was opened with a cookie, or on a connection that has one.
@@ -110,7 +114,7 @@ class CookieJar:
             attempt: its client's.
             record: what the cookie is to stand for now; None if it stands for that already.
         """
-        return CookieTenure(self._store, attempt.info.cookie, record)
+        return CookieTenure(self, self._store, attempt.info.cookie, record)
 
     def record(self, attempt: Attempt, identity: Identity) -> CookieRecord | None:
         """What a client's cookie is to stand for after a login; None for none."""
@@ -138,13 +142,15 @@ class CookieJar:
 class CookieTenure:
     """A session's cookie. It is a `Tenure`."""
 
-    def __init__(self, store: CookieStore, cookie: str, record: CookieRecord | None) -> None:
+    def __init__(self, jar: CookieJar, store: CookieStore, cookie: str, record: CookieRecord | None) -> None:
         """
         Args:
+            jar: the service's.
             store: where it is.
             cookie: its value.
             record: what it is to stand for once the session is open; None to leave it.
         """
+        self._jar = jar
         self._store = store
         self._cookie = cookie
         self._record = record
@@ -164,13 +170,13 @@ class CookieTenure:
         self._store.sessions.setdefault(self._digest, {})[session] = end
 
     def _remember(self, record: CookieRecord) -> bool:
-        before = self._store.find(self._cookie, wall_clock())
-        if before is None:
+        before = self._jar.good(self._cookie)
+        is_same = before is not None and (before.authid, before.asked) == (record.authid, record.asked)
+        if is_same or self._store.find(self._cookie, wall_clock()) is None:
             self._store.put(self._cookie, record, wall_clock())
             return True
-        if (before.authid, before.realm, before.role) == (record.authid, record.realm, record.role):
-            return True
-        # Somebody else's now, whoever gave it to this browser: it stands for neither.
+        # It is somebody else's, or was given for what is not good any more. Whoever knows it must not get in by this
+        # login: it stands for nothing from now on, and the next connection gets a new one.
         self._store.forget(self._cookie)
         return False
 

@@ -101,15 +101,14 @@ class Verifier:
             raise _refused("the token has extensions that must be understood")
         candidates = await self._keys.find(id, algorithm)
         if not candidates:
-            raise _refused(f"there is no key {shown(str(id))} for {algorithm}", counts=False)
+            raise _refused(f"there is no key {shown(str(id))} for {algorithm}")
         for key in candidates[:MAX_CANDIDATES]:
             try:
                 return self._checked(self._decoded(token, key.material, algorithm))
             except jwt.InvalidSignatureError:
                 continue
             except jwt.ExpiredSignatureError:
-                # Nobody guesses here: a client that is left to itself goes on with what it has, and is not locked out.
-                raise _refused("the token has expired", counts=False) from None
+                raise _refused("the token has expired") from None
             except (jwt.PyJWTError, ValueError, RecursionError) as error:
                 # Its words say what is wrong; some would quote the token.
                 raise _refused(f"the token is not in order: {type(error).__name__}") from None
@@ -331,5 +330,7 @@ class Jwt:
         return renew
 
 
-def _refused(reason: str, *, counts: bool = True) -> AuthenticationFailed:
-    return AuthenticationFailed(f"{METHOD}: {reason}", counts=counts)
+def _refused(reason: str) -> AuthenticationFailed:
+    # It does not count as a failed login: signatures cannot be guessed by trying. But clients that are left to
+    # themselves come again and again with a token that has expired, and would lock out others at the same address.
+    return AuthenticationFailed(f"{METHOD}: {reason}", counts=False)
