@@ -111,6 +111,7 @@ def configuration(ports: list[int]) -> dict[str, Any]:
     def transport(port: int, **settings: Any) -> dict[str, Any]:
         return {"endpoint": {"type": "tcp", "interface": "127.0.0.1", "port": port}, **settings}
 
+    paths = {"/": {"type": "json", "value": "here"}, "ws": {"type": "websocket"}}
     return {
         "version": 2,
         "workers": [
@@ -118,7 +119,7 @@ def configuration(ports: list[int]) -> dict[str, Any]:
                 "type": "router",
                 "realms": [{"name": "realm1", "roles": [{"name": "anonymous", "permissions": [everything]}]}],
                 "transports": [
-                    transport(ports[0], type="web", paths={"/": {"type": "json", "value": "here"}, "ws": {"type": "websocket"}}),
+                    transport(ports[0], type="web", paths=paths),
                     transport(ports[1], type="rawsocket"),
                     transport(ports[2], type="websocket", auth=auth),
                 ],
