@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rocade.client.details import Context as Context
     from rocade.client.details import Event as Event
     from rocade.client.details import EventDetails as EventDetails
+    from rocade.client.details import LeaveReason as LeaveReason
     from rocade.client.details import PastEvent as PastEvent
     from rocade.client.errors import error as error
     from rocade.client.options import CallOptions as CallOptions
@@ -82,6 +83,7 @@ _LAZY = {
     "HandshakeRefused": "rocade.errors",
     "InvalidArgument": "rocade.errors",
     "Jwt": "rocade.client.authentication",
+    "LeaveReason": "rocade.client.details",
     "NoSuchProcedure": "rocade.errors",
     "NotAuthorized": "rocade.errors",
     "PastEvent": "rocade.client.details",

@@ -97,6 +97,10 @@ class Scene:
         }[transport]
         return connect(url, **options)
 
+    async def disconnect(self) -> None:
+        """Close the clients that were connected so far."""
+        await self._sessions.aclose()
+
     async def connect(self, way: str = "websocket-msgpack", **options: Any) -> Session:
         """A client that is closed when the test is over."""
         return await self._sessions.enter_async_context(self.connecting(way, **options))

@@ -18,6 +18,8 @@ JS = FOLDER / "js"
 AUTOBAHN_PYTHON = "autobahn-python"
 AUTOBAHN_JS = "autobahn-js"
 WAMPY = "wampy.js"
+ROCADE = "rocade"
+"""Our own client, which has to do whatever the others can."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Client:
     @property
     def can_be_interrupted(self) -> bool:
         """Whether it announces call canceling as a callee; the JavaScript libraries do not."""
-        return self.library == AUTOBAHN_PYTHON
+        return self.library in (AUTOBAHN_PYTHON, ROCADE)
 
     @property
     def tells_the_publication(self) -> bool:
@@ -74,7 +76,7 @@ class Client:
 
         Binary is binary everywhere, except that the JavaScript libraries leave it in the form that it has in JSON.
         """
-        if not self.serializer.startswith("json") or self.library == AUTOBAHN_PYTHON:
+        if not self.serializer.startswith("json") or self.library in (AUTOBAHN_PYTHON, ROCADE):
             return value
         if isinstance(value, bytes):
             return "\0" + base64.b64encode(value).decode()
@@ -95,10 +97,13 @@ CLIENTS = [
     Client(AUTOBAHN_JS, "json", "rawsocket"),  # the only serializer that it has there
     Client(AUTOBAHN_JS, "json", "longpoll"),  # and there
     *(Client(WAMPY, serializer) for serializer in SERIALIZERS),
+    *(Client(ROCADE, serializer) for serializer in SERIALIZERS),
+    Client(ROCADE, "msgpack", "rawsocket"),
 ]
 
 COMMANDS: dict[str, Callable[[], list[str | Path]]] = {
     AUTOBAHN_PYTHON: lambda: [sys.executable, FOLDER / "autobahn_python_driver.py"],
+    ROCADE: lambda: [sys.executable, FOLDER / "rocade_driver.py"],
     AUTOBAHN_JS: lambda: node(JS / "autobahn_driver.mjs"),
     WAMPY: lambda: node(JS / "wampy_driver.mjs"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, CLIENTS, WAMPY, Client
+from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, CLIENTS, ROCADE, WAMPY, Client
 from .conftest import Join
 from .driver import Refused
 from .router import NOBODY, Router
@@ -94,7 +94,7 @@ def test_every_client_notices_that_the_router_is_gone(join: Join, own_router_for
 
     for client, session in sessions:
         ending = session.ended()
-        if client.library == AUTOBAHN_PYTHON:
+        if client.library in (AUTOBAHN_PYTHON, ROCADE):
             assert ending["reason"] == "wamp.close.transport_lost", client
         elif client.library == AUTOBAHN_JS:
             assert ending["reason"] is None, client

@@ -214,8 +214,9 @@ class _WampCraProof(_NoProof):
 class Scram(Credentials):
     """A password that never travels, with proofs in both directions (advanced/authentication_scram.md)."""
 
-    # The specification's name, and that of Crossbar.io: what is signed differs.
-    methods = ("wamp-scram", "scram")
+    # The name that is in use, and the specification's: what is signed differs. Crossbar.io refuses clients that begin
+    # with a method that it does not know.
+    methods = ("scram", "wamp-scram")
 
     def __init__(self, authid: str, password: str) -> None:
         """

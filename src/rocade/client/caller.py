@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from typing import Any
 
 from rocade.client.channel import Channel, fail
@@ -22,6 +23,8 @@ _CALL = 48
 _NO_OPTIONS = WireCallOptions()
 _DEFAULT = CallOptions()
 
+logger = logging.getLogger("rocade.client")
+
 
 class Caller:
     """Calls of one client."""
@@ -35,6 +38,8 @@ class Caller:
         self._loop = channel.loop
         # CALL.Request -> who waits for the result
         self._calls: dict[int, asyncio.Future[Any]] = {}
+        # CALL.Request -> who is told of progressive results
+        self._progress: dict[int, Callable[..., None]] = {}
         # CALL.Request -> where progressive results go
         self._streams: dict[int, Inbox[Any]] = {}
         channel.handlers[Result] = self._result
@@ -57,18 +62,36 @@ class Caller:
         else:
             timeout = options.timeout if timeout is None else timeout
             wire = options.wire(timeout)
+            if options.on_progress is not None:
+                wire.receive_progress = True
         if timeout is not None:
             return await self._call_within(timeout, procedure, args, kwargs, options, wire)
         if not channel.is_open or channel.outbox.is_full:
             await channel.ready()
+        return await self._call_now(procedure, args, kwargs, options, wire)
+
+    async def _call_now(
+        self,
+        procedure: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+        options: CallOptions,
+        wire: WireCallOptions,
+    ) -> Any:
+        channel = self._channel
         request = channel.send_request(Call, wire, procedure, args, kwargs)
         future = self._calls[request] = self._loop.create_future()
         epoch = channel.epoch
+        if options.on_progress is not None:
+            self._progress[request] = options.on_progress
         try:
             return await future
         except asyncio.CancelledError:
             self._give_up(request, epoch, options)
             raise
+        finally:
+            if self._progress:
+                self._progress.pop(request, None)
 
     async def _call_within(
         self,
@@ -84,14 +107,7 @@ class Caller:
         try:
             async with asyncio.timeout(timeout):
                 await channel.ready()
-                request = channel.send_request(Call, wire, procedure, args, kwargs)
-                future = self._calls[request] = self._loop.create_future()
-                epoch = channel.epoch
-                try:
-                    return await future
-                except asyncio.CancelledError:
-                    self._give_up(request, epoch, options)
-                    raise
+                return await self._call_now(procedure, args, kwargs, options, wire)
         except CallTimeout:
             raise
         except TimeoutError:
@@ -178,6 +194,9 @@ class Caller:
     def _result(self, message: Result) -> None:
         request = message.request
         if message.details.progress:
+            tell = self._progress.get(request)
+            if tell is not None:
+                self._tell(tell, message)
             inbox = self._streams.get(request)
             if inbox is not None and not inbox.put(_value(message), self._channel.size):
                 self._overflow(request, inbox)
@@ -195,6 +214,12 @@ class Caller:
             if message.args or message.kwargs:
                 inbox.put(_value(message), 0)
             inbox.end()
+
+    def _tell(self, tell: Callable[..., None], message: Result) -> None:
+        try:
+            tell(*message.args, **message.kwargs)
+        except Exception:
+            logger.exception("on_progress failed")
 
     def _overflow(self, request: int, inbox: Inbox[Any]) -> None:
         """A stream is not read as fast as it comes, and there is no way to slow the callee down: end it."""

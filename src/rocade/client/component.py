@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rocade.client.connect import Connecting, connect
+from rocade.client.details import LeaveReason
 from rocade.client.session import Session
 from rocade.errors import ConfigurationError
 
@@ -35,8 +36,8 @@ class Component:
     async def on_resume(self, session: Session) -> None:
         """A lost connection was replaced, and the session goes on."""
 
-    async def on_leave(self, session: Session, reason: str) -> None:
-        """The session is over; the reason is a URI."""
+    async def on_leave(self, session: Session, reason: LeaveReason) -> None:
+        """The session is over."""
 
     async def on_disconnect(self, session: Session, reason: str) -> None:
         """The connection is gone; the reason is in plain words."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rocade.client.authentication import Credentials, Proof
+from rocade.client.details import LeaveReason
 from rocade.client.peer import Peer
 from rocade.client.session import Session, in_join_hook
 from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
@@ -276,7 +277,7 @@ class Connector:
         logger.warning("%s (%s)", text, reason)
         self._resume = None
         self._channel.lose(ConnectionLost(text))
-        self._start(self._replace(reason, text, is_final=reason in _FINAL_REASONS))
+        self._start(self._replace(LeaveReason(reason, message), text, is_final=reason in _FINAL_REASONS))
 
     def lost(self, peer: Peer, reason: str) -> None:
         """See `Owner`."""
@@ -310,12 +311,12 @@ class Connector:
             self._task.cancel()
         self._task = self._channel.loop.create_task(work)
 
-    async def _replace(self, left: str | None, text: str, *, is_final: bool) -> None:
+    async def _replace(self, left: LeaveReason | None, text: str, *, is_final: bool) -> None:
         """Tell those who want to know, and open a new connection."""
         try:
             was_resumable = self._resume is not None
             if not was_resumable:
-                await self._tell("leave", left or "wamp.close.transport_lost")
+                await self._tell("leave", left or LeaveReason("wamp.close.transport_lost", text))
             await self._tell("disconnect", text)
             if is_final or self._reconnect is None:
                 await self._give_up(ConnectionLost(text))
@@ -345,7 +346,7 @@ class Connector:
             if was_resumable and self._resume is None:
                 was_resumable = False
                 self._channel.lose(ConnectionLost("the session could not be resumed"))
-                await self._tell("leave", "wamp.close.transport_lost")
+                await self._tell("leave", LeaveReason("wamp.close.transport_lost", "the session could not be resumed"))
                 attempt = -1
             attempt += 1
             if reconnect.max_attempts is not None and attempt >= reconnect.max_attempts:
@@ -402,10 +403,10 @@ class Connector:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._peer is not None:
-            await self._peer.leave(reason, message)
+            reason = await self._peer.leave(reason, message)
         await self._finish("the session was closed")
         if was_open:
-            await self._tell("leave", reason)
+            await self._tell("leave", LeaveReason(reason))
             await self._tell("disconnect", "closed")
         self._closed.set_result(None)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rocade.client.session import Session
 
-__all__ = ["CallDetails", "CallResult", "Context", "Event", "EventDetails", "PastEvent"]
+__all__ = ["CallDetails", "CallResult", "Context", "Event", "EventDetails", "LeaveReason", "PastEvent"]
 
 
 class CallResult:
@@ -41,6 +41,28 @@ class CallResult:
     def __repr__(self) -> str:
         parts = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
         return f"CallResult({', '.join(parts)})"
+
+
+class LeaveReason(str):
+    """Why a session is over: a URI.
+
+    Attributes:
+        message: the words that came with it, None if there were none.
+    """
+
+    __slots__ = ("message",)
+
+    message: str | None
+
+    def __new__(cls, uri: str, message: str | None = None) -> LeaveReason:
+        """
+        Args:
+            uri: the reason.
+            message: words.
+        """
+        reason = super().__new__(cls, uri)
+        reason.message = message
+        return reason
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ class CallOptions(Struct, frozen=True, kw_only=True):
         disclose_me: tell the callee who calls.
         cancel_mode: what happens to the call at the callee when it is given up here: "killnowait" interrupts it,
             "kill" does, too, and lets it finish in its own way, "skip" lets it go on. The caller never waits.
+        on_progress: a plain function that is called with each progressive result, on the event loop: for those who want
+            to tell them from the last one, other than `Session.stream`.
         rkey, runmode: for sharded registrations, as the router has them.
         ppt_scheme, ppt_serializer, ppt_cipher, ppt_keyid: of a payload that only the endpoints can read.
     """
@@ -30,6 +33,7 @@ class CallOptions(Struct, frozen=True, kw_only=True):
     timeout: float | None = None
     disclose_me: bool | None = None
     cancel_mode: CancelMode = CancelMode.KILLNOWAIT
+    on_progress: Callable[..., None] | None = None
     rkey: str | int | None = None
     runmode: str | None = None
     ppt_scheme: str | None = None

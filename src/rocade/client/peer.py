@@ -76,7 +76,7 @@ class Peer:
         self._has_session = False
         self._task: asyncio.Task[None] | None = None
         self._gone: asyncio.Future[None] = channel.loop.create_future()
-        self._goodbye: asyncio.Future[None] | None = None
+        self._goodbye: asyncio.Future[str | None] | None = None
 
     def hello(self) -> None:
         """Say HELLO."""
@@ -132,8 +132,8 @@ class Peer:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    async def leave(self, reason: str, message: str | None) -> None:
-        """Say GOODBYE, wait for the answer, and close the connection."""
+    async def leave(self, reason: str, message: str | None) -> str:
+        """Say GOODBYE, wait for the answer, and close the connection; the reason that the router gives, or ours."""
         if self._state is SessionState.ESTABLISHED:
             self._goodbye = self._channel.loop.create_future()
             self._channel.outbox.flush()
@@ -141,10 +141,12 @@ class Peer:
             self._has_session = False
             self._send(Goodbye(CloseDetails(message), reason))
             await asyncio.wait([self._goodbye], timeout=GOODBYE_TIMEOUT)
+            reason = (self._goodbye.result() if self._goodbye.done() else None) or reason
         self.link.close()
         await asyncio.wait([self._gone], timeout=GOODBYE_TIMEOUT)
         if not self._gone.done():
             self.link.abort()
+        return reason
 
     def abandon(self) -> None:
         """Drop the connection."""
@@ -243,7 +245,7 @@ class Peer:
         if self._goodbye is not None:
             self._state = SessionState.CLOSED
             if not self._goodbye.done():
-                self._goodbye.set_result(None)
+                self._goodbye.set_result(message.reason)
             return
         self._state = SessionState.CLOSING
         self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))

@@ -336,7 +336,7 @@ class Session:
         return self._add_hook("resume", hook)
 
     def on_leave(self, hook: Hook) -> Hook:
-        """Have `hook(session, reason)` called when a session is over; the reason is a URI."""
+        """Have `hook(session, reason)` called when a session is over, with a `LeaveReason`."""
         return self._add_hook("leave", hook)
 
     def on_disconnect(self, hook: Hook) -> Hook:
