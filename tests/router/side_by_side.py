@@ -129,8 +129,8 @@ class SideBySide:
         self.model.wait_until(self._now)
         while late := [pending for pending, when in self._timers.items() if when <= self._now]:
             pending = min(late, key=self._timers.__getitem__)
-            del self._timers[pending]
-            self._carry_out(self.realm.wake(pending, self._now))
+            # It is as late as that when it is woken, and no later.
+            self._carry_out(self.realm.wake(pending, self._timers.pop(pending)))
         self._compare(f"wait {seconds}")
 
     def send(self, peer: Peer, *message: Any, disclose: bool = False) -> bool:

@@ -375,8 +375,8 @@ class Callers(Sessions):
             self.both.send(callee, 8, 68, invocation, ppt, error, *self.payload(payload))
 
 
-class Everybody(Subscribers, Callers):
-    """Sessions that do all this, use the meta API, and break the protocol."""
+class Watchers(Subscribers):
+    """Sessions that use the meta API, too, and break the protocol."""
 
     def ask(self, which: int, procedure: str, *args: Any, **kwargs: Any) -> None:
         self.both.request(self.peer(which), 48, {}, procedure, list(args), kwargs)
@@ -450,8 +450,13 @@ class Everybody(Subscribers, Callers):
         if options:
             more = {**more, "publish_options": options}
         self.ask(which, "wamp.session.add_testament", topic, *self.payload(payload), **more)
-        if not more:
-            self.ask(which, "wamp.session.add_testament", topic, [payload], scope="detached")
+
+    @rule(which=WHICH, other=WHICH)
+    def bequeath(self, which: int, other: int) -> None:
+        """Leave something of each scope to somebody who listens."""
+        self.both.request(self.peer(other), 32, {}, "com.a")
+        for scope in ("destroyed", "detached", "destroyed"):
+            self.ask(which, "wamp.session.add_testament", "com.a", *self.payload("args"), scope=scope)
 
     @rule(which=WHICH, scope=some(scope=["detached", "destroyed"]))
     def flush_testaments(self, which: int, scope: dict[str, Any]) -> None:
@@ -493,6 +498,10 @@ class Everybody(Subscribers, Callers):
             self.both.leave(peer)
 
 
+class Everybody(Watchers, Callers):
+    """Sessions that do all this."""
+
+
 def side_by_side(machine: type[RuleBasedStateMachine], examples: int) -> Any:
     """A test that runs a machine."""
     case = machine.TestCase
@@ -501,5 +510,6 @@ def side_by_side(machine: type[RuleBasedStateMachine], examples: int) -> Any:
 
 
 TestSubscribers = side_by_side(Subscribers, 150)
+TestWatchers = side_by_side(Watchers, 200)
 TestCallers = side_by_side(Callers, 600)
 TestEverybody = side_by_side(Everybody, 250)
