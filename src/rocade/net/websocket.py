@@ -16,7 +16,7 @@ from typing import Any
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from rocade.net import upgrade
-from rocade.net.connection import READ_LIMIT, STREAM_LINK_SLOTS, StreamLink, Surroundings, peer_name
+from rocade.net.connection import READ_LIMIT, STREAM_LINK_SLOTS, TURN_BYTES, StreamLink, Surroundings, peer_name
 from rocade.net.deflate import Agreement, DeflateOptions, negotiate
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
@@ -291,7 +291,12 @@ class WebSocketConnection(StreamLink, WSListener):
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
         self.heard = True
-        self._parse(nbytes)
+        if nbytes > TURN_BYTES:
+            self._begin_turn()
+            self._parse(nbytes)
+            self._end_turn()
+        else:
+            self._parse(nbytes)
         if self._attention:
             self._attend()
 
