@@ -29,6 +29,12 @@ LONG_READ = 0.001
 socket that has more: one busy client would hold the loop for 2 MiB, which can be 30,000 messages. Resting behind every
 large read instead costs large messages a quarter of their speed."""
 
+TURN_BYTES = 4096
+"""From this size of a read on, its messages are counted; less holds no more of them than can be handled at once."""
+
+TURN_MESSAGES = 128
+"""Messages of one connection that are handled before others have their turn."""
+
 _JOIN_LIMIT = 4096
 
 
@@ -86,6 +92,8 @@ STREAM_LINK_SLOTS = (
     "_source_paused",
     "_surroundings",
     "_transport",
+    "_turn",
+    "_turn_way",
     "_unwanted",
     "_writing_paused",
     "heard",
@@ -143,6 +151,9 @@ class StreamLink(asyncio.BufferedProtocol):
         self._held: deque[Any] | None = None
         self._unwanted = False
         self._draining = False
+        # While a large read is worked off: how many messages may still be handled, and by whom.
+        self._turn = 0
+        self._turn_way: Callable[[bytes], None] = _discard
         self._source_paused = False
         self._writing_paused = False
         self._reported_paused = False
@@ -337,6 +348,27 @@ class StreamLink(asyncio.BufferedProtocol):
         """What is called with each message while nothing has to wait."""
         return receiver.message_received
 
+    def _begin_turn(self) -> None:
+        """A large read is to be worked off: handle some of its messages now, and the rest in later rounds."""
+        if self._open and self._held is None and self._receiver is not None:
+            self._turn = TURN_MESSAGES
+            self._turn_way = self._way_in(self._receiver)
+            self._deliver = self._deliver_some
+
+    def _end_turn(self) -> None:
+        """It is worked off."""
+        if self._open and self._held is None and self._receiver is not None:
+            self._deliver = self._turn_way
+
+    def _deliver_some(self, data: bytes) -> None:
+        self._turn -= 1
+        if self._turn >= 0:
+            self._turn_way(data)
+            return
+        self._hold()
+        self._deliver(data)
+        self._drain_soon()
+
     def _hold(self) -> None:
         """Keep what arrives from now on, and read no more."""
         if self._held is None:
@@ -357,9 +389,13 @@ class StreamLink(asyncio.BufferedProtocol):
 
     def _drain(self) -> None:
         self._draining = False
+        turn = TURN_MESSAGES
         try:
             while self._held and not self._unwanted and not self._draining and self._receiver is not None:
                 self._handle_held(self._held.popleft())
+                turn -= 1
+                if not turn:
+                    self._drain_soon()
         except Exception:
             logger.exception("%s: a message could not be handled", self)
             self._broken()

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
-from rocade.net.connection import LARGE_READ, STREAM_LINK_SLOTS, StreamLink, Surroundings, logger, peer_name
+from rocade.net.connection import (
+    LARGE_READ,
+    STREAM_LINK_SLOTS,
+    TURN_BYTES,
+    StreamLink,
+    Surroundings,
+    logger,
+    peer_name,
+)
 from rocade.net.link import Link, LinkInfo, Receiver
 from rocade.net.wires import RAWSOCKET
 from rocade.wamp.framing import (
@@ -178,6 +186,9 @@ class RawSocketConnection(StreamLink):
             self._shake_hands(self._request + data)
             return
         assert self._decoder is not None
+        is_large = len(data) > TURN_BYTES
+        if is_large:
+            self._begin_turn()
         try:
             for item in self._decoder.feed(data):
                 if type(item) is bytes:
@@ -189,6 +200,8 @@ class RawSocketConnection(StreamLink):
         except Exception:
             logger.exception("%s: a message could not be handled", self)
             self._broken()
+        if is_large:
+            self._end_turn()
 
     # What `Link` and the heartbeat offer.
 

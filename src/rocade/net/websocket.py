@@ -21,6 +21,7 @@ from rocade.net.connection import (
     LARGE_READ,
     READ_LIMIT,
     STREAM_LINK_SLOTS,
+    TURN_BYTES,
     StreamLink,
     Surroundings,
     peer_name,
@@ -314,7 +315,12 @@ class WebSocketConnection(StreamLink, WSListener):
         """Work off what has been read."""
         self.heard = True
         begin = perf_counter() if nbytes >= LARGE_READ else 0.0
-        self._parse(nbytes)
+        if nbytes > TURN_BYTES:
+            self._begin_turn()
+            self._parse(nbytes)
+            self._end_turn()
+        else:
+            self._parse(nbytes)
         if self._attention:
             self._attend()
         if begin:

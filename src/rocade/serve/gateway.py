@@ -68,6 +68,12 @@ ANSWER_DEADLINE = 15.0
 DEFAULT_RESUME_WINDOW = 30.0
 """Seconds that a resumable session outlives its connection."""
 
+LARGE_FRAME = 256 * 1024
+"""Bytes of a message from which on it is not written to all of its receivers in one round of the loop."""
+
+FLUSHED_AT_ONCE = 2
+"""Outboxes that are flushed in one round if there are such messages."""
+
 logger = logging.getLogger("rocade.gateway")
 
 
@@ -166,6 +172,8 @@ class Gateway:
         self.translating = Worker("translating")
         # Messages handed to several receivers in this round of the loop.
         self._delivered = 0
+        # Whether something large goes to several receivers: the system takes a millisecond for each.
+        self._flushes_slowly = False
         self._closing = False
         self._no_connections: asyncio.Event | None = None
 
@@ -433,6 +441,8 @@ class Gateway:
             else:
                 outbox.put(frame)
 
+        if any(isinstance(frame, bytes) and len(frame) > LARGE_FRAME for frame in frames.values()):
+            self._flushes_slowly = True
         if not self._delivered:
             asyncio.get_running_loop().call_soon(self._next_round)
         self._delivered += len(receivers)
@@ -510,6 +520,12 @@ class Gateway:
     def flush(self) -> None:
         """One write for each link that something was put into the outbox of."""
         dirty, self._dirty = self._dirty, []
+        if self._flushes_slowly:
+            self._flushes_slowly = len(dirty) > FLUSHED_AT_ONCE
+            self._dirty = dirty[FLUSHED_AT_ONCE:]
+            dirty = dirty[:FLUSHED_AT_ONCE]
+            if self._dirty:
+                asyncio.get_running_loop().call_soon(self.flush)
         for outbox in dirty:
             try:
                 outbox.flush()
