@@ -14,6 +14,7 @@ from rocade.client.details import LeaveReason
 from rocade.client.peer import Peer
 from rocade.client.session import Session, in_join_hook
 from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
+from rocade.net.connection import StreamLink
 from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
 from rocade.wamp.messages import ClientRoles, Hello, HelloDetails, Role, Welcome
@@ -391,6 +392,11 @@ class Connector:
                 logger.exception("a hook on_%s failed", event)
 
     # --- the end ----------------------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        """See `Session.fileno`."""
+        link = None if self._peer is None else self._peer.link
+        return link.fileno() if isinstance(link, StreamLink) else -1
 
     async def close(self, reason: str, message: str | None) -> None:
         """See `Session.close`."""

@@ -96,6 +96,10 @@ class Session:
         """See the class."""
         return None if self.welcome is None else self.welcome.authprovider
 
+    def fileno(self) -> int:
+        """The descriptor of the connection's socket, or -1 if there is none at this moment."""
+        return -1 if self._connector is None else self._connector.fileno()
+
     # --- calls ------------------------------------------------------------------------------------
 
     async def call(

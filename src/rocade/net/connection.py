@@ -182,6 +182,11 @@ class StreamLink(asyncio.BufferedProtocol):
         else:
             self._transport.writelines(frames)
 
+    def fileno(self) -> int:
+        """The descriptor of the socket, or -1 if there is none (any more)."""
+        sock = None if self._transport is None else self._transport.get_extra_info("socket")
+        return -1 if sock is None else int(sock.fileno())
+
     def buffered_bytes(self) -> int:
         """See `Link.buffered_bytes`."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
