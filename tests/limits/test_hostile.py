@@ -35,6 +35,9 @@ SCALE = float(os.environ.get("ROCADE_HOSTILE_SCALE", "0.02"))
 
 MEBIBYTE = 1024 * 1024
 
+SURPLUS = 100
+"""Connections beyond the limit."""
+
 
 def scaled(number: int) -> int:
     return round(number * SCALE)
@@ -156,11 +159,11 @@ async def test_thousands_of_connections_that_say_nothing(router: RouterProcess) 
     limit = scaled(5000)
     witness = Witness(await joined(router, ELSEWHERE))
     before = router.rss()
-    silent = []
+    silent: list[Client] = []
+    while len(silent) < limit + SURPLUS:
+        # They have ten seconds, of which a busy machine needs some.
+        silent += await asyncio.gather(*(Client.bare(router.port) for _ in range(50)))
     dropped = 0
-    for _ in range(2 * limit):
-        client = await Client.bare(router.port)
-        silent.append(client)
     for client in silent[limit:]:
         try:
             await client.greet()
@@ -169,8 +172,8 @@ async def test_thousands_of_connections_that_say_nothing(router: RouterProcess) 
     await witness.testify()
     newcomer = await joined(router, ELSEWHERE)
 
-    print(f"{2 * limit} connections, {dropped} of them dropped: {(router.rss() - before) / MEBIBYTE:.0f} MiB")
-    assert dropped == limit
+    print(f"{len(silent)} connections, {dropped} of them dropped: {(router.rss() - before) / MEBIBYTE:.0f} MiB")
+    assert dropped == SURPLUS
     assert router.log.count("has reached the limit handshakes_per_address") == 1
     for client in (*silent, newcomer):
         await client.close()
