@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import ssl
 from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ from websockets.typing import Subprotocol
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
 from rocade.serve.authentication.scram import scram_proof
+from rocade.wamp.framing import encode_handshake, frame_message
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 SCRAM = scram_proof("pencil", "pbkdf2", bytes(range(16)), 4096, None)
@@ -82,7 +84,12 @@ class Door:
                 },
             },
         }
-        transport = {"type": "websocket", "endpoint": endpoint, "auth": auth}
+        transport = {
+            "type": "universal",
+            "endpoint": endpoint,
+            "websocket": {"/": {"type": "websocket", "auth": auth}},
+            "rawsocket": {"auth": auth},
+        }
         realm = {"name": "realm1", "roles": [{"name": "user"}]}
         file = {"version": 2, "workers": [{"type": "router", "realms": [realm], "transports": [transport]}]}
         self._worker = Worker(configuration_from(file).worker)
@@ -126,9 +133,32 @@ class Door:
                 answers.append(msgspec.json.decode(await connection.recv()))
         return answers
 
+    async def talk_raw(self, certificate: str | None, version: ssl.TLSVersion, message: Any) -> Any:
+        """The same for one message, on RawSocket."""
+        context = self.authority.client_context()
+        context.maximum_version = version
+        if certificate is not None:
+            pair = self.authority.issue(certificate) if certificate != "joe" else self.joe
+            context.load_cert_chain(pair.certificate, pair.key)
+        return await self.raw(context, message)
 
-def hello(method: str, **details: Any) -> list[Any]:
-    return [1, "realm1", {"roles": {"caller": {}}, "authmethods": [method], **details}]
+    async def raw(self, context: ssl.SSLContext, message: Any) -> Any:
+        """Send a message on RawSocket; what is answered."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=context)
+        try:
+            writer.write(encode_handshake("json", 2**24))
+            await reader.readexactly(4)
+            writer.write(frame_message(msgspec.json.encode(message)))
+            length = int.from_bytes(await reader.readexactly(4))
+            return msgspec.json.decode(await reader.readexactly(length))
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+def hello(method: str, realm: str = "realm1", **details: Any) -> list[Any]:
+    return [1, realm, {"roles": {"caller": {}}, "authmethods": [method], **details}]
 
 
 @each_loop
@@ -204,5 +234,45 @@ def test_scram_is_bound_to_tls_1_2(loop: Loop, tmp_path: Path) -> None:
         assert abort[0] == 3
         (abort,) = await door.talk(None, ssl.TLSVersion.TLSv1_3, asked)
         assert "TLS 1.2 only" in abort[1]["message"]
+
+    door.run(loop, story)
+
+
+@each_loop
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_certificates_say_who_clients_are_on_rawsocket(loop: Loop, version: ssl.TLSVersion, tmp_path: Path) -> None:
+    door = Door(tmp_path)
+
+    async def story() -> None:
+        for certificate, outcome in (
+            ("joe", [2, "joe"]),
+            ("ann", [2, "ann"]),
+            ("eve", [3, "wamp.error.authentication_failed"]),
+            (None, [3, "wamp.error.no_matching_auth_method"]),
+        ):
+            for name, realm in (("tls", "realm1"), ("tls", "nowhere")):
+                answer = await door.talk_raw(certificate, version, hello(name, realm=realm))
+                if answer[0] == 2:
+                    assert [answer[0], answer[2]["authid"]] == outcome
+                elif realm == "nowhere" and outcome[0] == 2:
+                    assert answer[2] == "wamp.error.no_such_realm", "told to who has proved who he is"
+                else:
+                    assert [answer[0], answer[2]] == outcome
+
+    door.run(loop, story)
+
+
+@each_loop
+def test_a_certificate_that_no_authority_vouches_for_gets_no_further_than_tls(loop: Loop, tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    door, others = Door(tmp_path), Authority(tmp_path / "others")
+    strange = others.issue("joe")
+
+    async def story() -> None:
+        context = door.authority.client_context()
+        context.load_cert_chain(strange.certificate, strange.key)
+        assert (await door.talk_raw("joe", ssl.TLSVersion.TLSv1_3, hello("tls")))[0] == 2
+        with pytest.raises((OSError, EOFError)):
+            await door.raw(context, hello("tls"))
 
     door.run(loop, story)

@@ -200,6 +200,14 @@ async def test_a_session_that_does_not_exist_is_refused_in_the_same_words_in_any
     assert realm not in message.details.message
 
 
+async def test_what_is_no_name_of_a_realm_is_refused_at_once() -> None:
+    client = arriving(TICKET)
+
+    client.hello("no realm", **TICKET.hello())
+
+    assert_refused(client, client.take_one(), "wamp.error.invalid_uri")
+
+
 @pytest.mark.parametrize("methods", [["palmistry"], [], ["anonymous"]])
 async def test_an_unknown_method_is_refused_before_an_unknown_realm(methods: list[str]) -> None:
     client = arriving(TICKET)

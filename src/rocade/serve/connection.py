@@ -268,7 +268,7 @@ class Connection:
 
     def _hello(self, hello: Hello) -> None:
         try:
-            self._gateway.check_open()
+            self._gateway.check_open(hello.realm)
             if "anonymous" in self._authenticators:
                 # Whoever may come in without a secret may know what there is. Others learn it once they have proved
                 # who they are: until then a realm that does not exist is treated as any other.

@@ -307,14 +307,18 @@ class Gateway:
 
         return connected
 
-    def check_open(self) -> None:
-        """Make sure that sessions may be opened.
+    def check_open(self, name: str) -> None:
+        """Make sure that sessions may be opened, and that a client asks for a realm that might exist.
 
+        Args:
+            name: the realm's.
         Raises:
-            HandshakeRefused: the router is closing.
+            HandshakeRefused: the router is closing, or the name is no URI.
         """
         if self._closing:
             raise HandshakeRefused("wamp.close.system_shutdown", "the router is shutting down")
+        if name not in self.realms and not is_uri(name):
+            raise HandshakeRefused("wamp.error.invalid_uri", f"{shown(name)} is no valid URI")
 
     def realm_for_session(self, name: str) -> Realm:
         """The realm that a client asks for.
@@ -322,11 +326,9 @@ class Gateway:
         Raises:
             HandshakeRefused: there is none of that name, or it is no URI, or the router is closing.
         """
-        self.check_open()
+        self.check_open(name)
         realm = self.realms.get(name)
         if realm is None:
-            if not is_uri(name):
-                raise HandshakeRefused("wamp.error.invalid_uri", f"{shown(name)} is no valid URI")
             raise HandshakeRefused("wamp.error.no_such_realm", f"there is no realm {shown(name)}")
         return realm
 
