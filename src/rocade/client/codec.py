@@ -81,7 +81,7 @@ _LOADED: dict[type[Message], Callable[..., Any]] = {
 _OTHERS = tuple(kind for kind in Message.__subclasses__() if kind not in _LOADED)
 _KINDS: tuple[Any, ...] = (Event, Result, Invocation, Error, *_OTHERS)
 _BY_CODE: dict[Any, Any] = {kind.__struct_config__.tag: kind for kind in _KINDS}
-_ANY: Any = Union[_KINDS]
+_ANY: Any = Union[_KINDS]  # noqa: UP007
 # Types of values that JSON has, and msgspec writes as WAMP wants them.
 _PLAIN = frozenset((str, int, bool, type(None)))
 
