@@ -150,7 +150,7 @@ async def test_a_session_that_cannot_be_resumed_is_replaced(scene: Scene) -> Non
 
 async def test_what_a_hook_registers_is_registered_anew_by_the_hook(scene: Scene) -> None:
     scene.gateway.resume_window = 0
-    diary, other = Diary(), await scene.connect()
+    other = await scene.connect()
     sessions = 0
 
     async def joined(session: Session) -> None:
@@ -162,13 +162,15 @@ async def test_what_a_hook_registers_is_registered_anew_by_the_hook(scene: Scene
             return number
 
         await session.register(which, "com.example.which")
+        if number == 2:
+            again.set()
 
-    async with through_proxy(scene, **{**diary.hooks(), "on_join": joined}) as (proxy, session):
+    again = asyncio.Event()
+    async with through_proxy(scene, on_join=joined) as (proxy, session):
         assert await other.call("com.example.which") == 1
         proxy.cut()
-        await diary.wait_for("connect", 2)
-        while await session.call("com.example.which") != 2:
-            pass
+        await within(again.wait())
+        assert await session.call("com.example.which") == 2
 
 
 async def test_requests_wait_while_there_is_no_connection(scene: Scene) -> None:

@@ -143,17 +143,20 @@ class Callee:
 
     async def add(self, registration: Registration) -> None:
         """Have the router send invocations; those that follow its answer at once find their way."""
-        self._all[registration] = None
 
         def registered(message: Registered) -> None:
-            registration.id = message.registration
             self._by_id[message.registration] = registration
+            if registration.is_active:
+                registration.id = message.registration
+                self._all[registration] = None
+            else:  # nobody waited for it in the end
+                self._channel.request_unheard(Unregister, message.registration)
 
         try:
             await self._channel.request(Register, registration.options, registration.procedure, then=registered)
         except BaseException:
-            if not registration.id:
-                self._all.pop(registration, None)
+            if registration not in self._all:
+                registration.is_active = False
             raise
 
     async def remove(self, registration: Registration) -> None:
@@ -375,7 +378,6 @@ class Callee:
                     await self.add(registration)
                 except ApplicationError as error:
                     logger.warning("%r could not be registered again: %s", registration.procedure, error)
-                    self._all[registration] = None
                     refused.append(registration)
         return refused
 

@@ -212,6 +212,18 @@ class Channel:
         self._requests[request] = future, then
         return await future
 
+    def request_unheard(self, make: Callable[..., Message], *fields: Any) -> None:
+        """Send a request whose answer interests nobody, unless there is no session.
+
+        Args:
+            make: the message's class.
+            *fields: what follows the id in it.
+        """
+        if self.is_open:
+            future: asyncio.Future[Any] = self.loop.create_future()
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._requests[self.send_request(make, *fields)] = future, None
+
     # --- messages in ------------------------------------------------------------------------------
 
     def count(self, message: Any) -> None:

@@ -79,7 +79,9 @@ _LOADED: dict[type[Message], Callable[..., Any]] = {
     messages.Error: Error,
 }
 _OTHERS = tuple(kind for kind in Message.__subclasses__() if kind not in _LOADED)
-_ANY: Any = Union[(Event, Result, Invocation, Error, *_OTHERS)]
+_KINDS: tuple[Any, ...] = (Event, Result, Invocation, Error, *_OTHERS)
+_BY_CODE: dict[Any, Any] = {kind.__struct_config__.tag: kind for kind in _KINDS}
+_ANY: Any = Union[_KINDS]  # noqa: UP007
 # Types of values that JSON has, and msgspec writes as WAMP wants them.
 _PLAIN = frozenset((str, int, bool, type(None)))
 
@@ -184,10 +186,25 @@ class _CborCodec(Codec):
         super().__init__(CBOR)
 
     def decode(self, data: bytes) -> Any:
-        return self.decode_slowly(data)
+        from rocade.wamp import cbor
+
+        try:
+            array = cbor.load(data)
+            return msgspec.convert(array, _BY_CODE[array[0]])
+        except (ValueError, LookupError, TypeError, RecursionError, InvalidMessage):
+            return self.decode_slowly(data)
 
     def encode(self, message: Message) -> bytes:
-        return CBOR.encode(message)
+        head = _HEADS.get(type(message))
+        if head is None:
+            return CBOR.encode(message)
+        from rocade.wamp import cbor
+
+        array = msgspec.to_builtins(head(message))
+        args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
+        if kwargs:
+            return cbor.dump([*array, args or [], kwargs])
+        return cbor.dump([*array, args] if args else array)
 
 
 CODECS: dict[str, Codec] = {codec.serializer.name: codec for codec in (_JsonCodec(), _MessagePackCodec(), _CborCodec())}

@@ -162,6 +162,7 @@ class Connector:
         # When to stop hoping that the session can be resumed.
         self._expiry: asyncio.TimerHandle | None = None
         self._window = 0.0
+        self._settling: asyncio.Task[None] | None = None
         # What it takes to resume the session: its id and the latest token.
         self._resume: tuple[int, str] | None = None
         session._connector = self
@@ -258,7 +259,7 @@ class Connector:
         if resumed and not channel.outbox.confirm(details.received or 0):
             raise ProtocolViolation("the router confirms messages that were never sent")
         if not resumed and self._peer is not None:
-            channel.lose(ConnectionLost("the session ended"))
+            self._lose("the session ended")
         self._peer = peer
         session.id = welcome.session
         if not resumed:
@@ -277,7 +278,7 @@ class Connector:
         text = f"the router ended the session: {message or reason}"
         logger.warning("%s (%s)", text, reason)
         self._resume = None
-        self._channel.lose(ConnectionLost(text))
+        self._lose(text)
         self._start(self._replace(LeaveReason(reason, message), text, is_final=reason in _FINAL_REASONS))
 
     def lost(self, peer: Peer, reason: str) -> None:
@@ -286,18 +287,25 @@ class Connector:
             return
         logger.info("connection lost: %s", reason)
         if self._resume is None:
-            self._channel.lose(ConnectionLost(f"the connection was lost: {reason}"))
+            self._lose(f"the connection was lost: {reason}")
         else:
             self._channel.detach()
             self._expiry = self._channel.loop.call_later(self._window + _EXPIRY_GRACE, self._expire)
         self._start(self._replace(None, reason, is_final=False))
+
+    def _lose(self, text: str) -> None:
+        """The session is over; there may be another one."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        self._channel.lose(ConnectionLost(text))
 
     def _expire(self) -> None:
         """The router has given up on the session by now, even if it noticed late that the connection was lost."""
         self._expiry = None
         if not self._channel.is_open:
             self._resume = None
-            self._channel.lose(ConnectionLost("the connection was lost for too long to resume the session"))
+            self._lose("the connection was lost for too long to resume the session")
 
     def _stop_expiry(self) -> None:
         if self._expiry is not None:
@@ -346,7 +354,7 @@ class Connector:
                 break
             if was_resumable and self._resume is None:
                 was_resumable = False
-                self._channel.lose(ConnectionLost("the session could not be resumed"))
+                self._lose("the session could not be resumed")
                 await self._tell("leave", LeaveReason("wamp.close.transport_lost", "the session could not be resumed"))
                 attempt = -1
             attempt += 1
@@ -357,8 +365,18 @@ class Connector:
             await self._session._testaments.restore("detached")
             await self._tell("resume")
         else:
+            # A task of its own: it goes on when the connection is lost again and the session is resumed.
+            self._settling = self._channel.loop.create_task(self._settle())
+
+    async def _settle(self) -> None:
+        """Make a new session what the one before was."""
+        try:
             await self._restore()
             await self._after_join()
+        except ConnectionLost:
+            pass  # there will be another one
+        except Exception:
+            logger.exception("the new session is not what the one before was")
 
     async def _restore(self) -> None:
         """Register and subscribe in a new session as in the one before."""
@@ -405,9 +423,11 @@ class Connector:
             return
         self._closing = True
         was_open = self._channel.is_open
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        tasks = [task for task in (self._task, self._settling) if task not in (None, asyncio.current_task())]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         if self._peer is not None:
             reason = await self._peer.leave(reason, message)
         await self._finish("the session was closed")

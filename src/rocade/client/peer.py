@@ -135,6 +135,8 @@ class Peer:
     async def leave(self, reason: str, message: str | None) -> str:
         """Say GOODBYE, wait for the answer, and close the connection; the reason that the router gives, or ours."""
         if self._state is SessionState.ESTABLISHED:
+            await self._drain()
+        if self._state is SessionState.ESTABLISHED:
             self._goodbye = self._channel.loop.create_future()
             self._channel.outbox.flush()
             self._handlers = {}
@@ -148,8 +150,19 @@ class Peer:
             self.link.abort()
         return reason
 
+    async def _drain(self) -> None:
+        """Wait until what was published is on its way, which takes time when the router reads slowly."""
+        outbox = self._channel.outbox
+        try:
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                while outbox.is_full and self._state is SessionState.ESTABLISHED:
+                    await outbox.room()
+        except TimeoutError:
+            pass
+
     def abandon(self) -> None:
         """Drop the connection."""
+        self.welcome.cancel()
         self._handlers = {}
         self._has_session = False
         self._state = SessionState.ABORTED

@@ -17,7 +17,7 @@ from rocade.client.inbox import MAX_BYTES, MAX_ITEMS, Inbox, NothingMore
 from rocade.client.options import SubscribeOptions
 from rocade.client.tasks import start_task
 from rocade.client.threads import Threads
-from rocade.errors import InvalidArgument
+from rocade.errors import ApplicationError, InvalidArgument
 from rocade.wamp.messages import Match, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 if TYPE_CHECKING:
@@ -149,25 +149,34 @@ class Subscriber:
 
     async def add(self, subscription: Subscription) -> None:
         """Have the router send events; those that follow its answer at once are not missed."""
-        self._all[subscription] = None
         key = subscription.topic, subscription.options.match
         self._under_way[key] = self._under_way.get(key, 0) + 1
 
         def subscribed(message: Subscribed) -> None:
-            subscription.id = message.subscription
+            subscribed_too = self._by_id.setdefault(message.subscription, [])
             if subscription.is_active:
-                self._by_id.setdefault(message.subscription, []).append(subscription)
+                subscription.id = message.subscription
+                self._all[subscription] = None
+                if subscription not in subscribed_too:
+                    subscribed_too.append(subscription)
+            else:  # nobody waited for it in the end
+                self._unsubscribe_unless_needed(message.subscription, key)
 
         try:
             await self._channel.request(Subscribe, subscription.options, subscription.topic, then=subscribed)
         except BaseException:
-            if not subscription.id:
-                self._all.pop(subscription, None)
+            if subscription not in self._all:
+                subscription.is_active = False
             raise
         finally:
             self._under_way[key] -= 1
             if not self._under_way[key]:
                 del self._under_way[key]
+
+    def _unsubscribe_unless_needed(self, id: int, key: tuple[str, Match | None]) -> None:
+        if not self._by_id[id] and self._under_way.get(key, 0) <= 1:
+            del self._by_id[id]
+            self._channel.request_unheard(Unsubscribe, id)
 
     async def remove(self, subscription: Subscription) -> None:
         """End a subscription; the router is told with the last one of its id."""
@@ -191,7 +200,10 @@ class Subscriber:
             subscription.inbox.end()
         for subscription in list(self._all):
             if subscription.is_active and not subscription.id:
-                await self.add(subscription)
+                try:
+                    await self.add(subscription)
+                except ApplicationError as error:
+                    logger.error("%r could not be subscribed to again: %s", subscription.topic, error)
 
     # --- events -----------------------------------------------------------------------------------
 

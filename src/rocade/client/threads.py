@@ -34,7 +34,7 @@ class Threads:
         """What a function returns, run in one of the threads with the context variables of here."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="rocade-handler")
-        call = partial(contextvars.copy_context().run, function, *args, **(kwargs or {}))
+        call = partial(contextvars.copy_context().run, _called, function, args, kwargs or {})
         return self._loop.run_in_executor(self._pool, call)
 
     def close(self) -> None:
@@ -42,3 +42,10 @@ class Threads:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _called(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as error:  # asyncio's futures cannot have it
+        raise RuntimeError("the function raised StopIteration") from error
