@@ -116,8 +116,12 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     assert bench.faults.texts == []
 
 
-async def converse(client: Client, stream: bytes, cuts: list[int]) -> bytes:
-    """All that the server says to a client that sends a stream in pieces and then nothing more."""
+async def converse(client: Client, stream: bytes, cuts: list[int]) -> tuple[bytes, bool]:
+    """All that the server says to a client that sends a stream in pieces and then nothing more.
+
+    Returns:
+        It, and whether it is whole: a reset, after bytes that the server did not want any more, may cut it short.
+    """
     for piece in cut(stream, cuts):
         if client.writer.is_closing():
             break  # it has been hung up on
@@ -126,24 +130,33 @@ async def converse(client: Client, stream: bytes, cuts: list[int]) -> bytes:
     if not client.writer.is_closing():
         with contextlib.suppress(OSError):  # the server was faster
             client.writer.write_eof()
-    answer = await client.rest()
+    answer, is_whole = b"", True
+    try:
+        while chunk := await client.reader.read(65536):
+            answer += chunk
+    except ConnectionError:
+        is_whole = False
     client.close()
-    return answer
+    return answer, is_whole
 
 
 # --- WebSocket ----------------------------------------------------------------------------------------
 
 
-def parsed(data: bytes) -> list[tuple[int, bytes]]:
+def parsed(data: bytes, is_whole: bool) -> list[tuple[int, bytes]]:
     """The frames of a server: opcode with its reserved bits, and payload."""
     found = []
     while data:
+        if not is_whole and len(data) < 4:
+            break
         assert data[0] & 0x80, "servers do not fragment"
         size, start = data[1], 2
         if size == 126:
             size, start = int.from_bytes(data[2:4], "big"), 4
         assert size < 126 or start == 4, "servers do not mask"
-        assert len(data) >= start + size, "a frame is incomplete"
+        if len(data) < start + size:
+            assert not is_whole, "a frame is incomplete"
+            break
         found.append((data[0] & 0x7F, data[start : start + size]))
         data = data[start + size :]
     return found
@@ -236,7 +249,7 @@ def test_every_stream_of_frames_is_answered_as_the_protocol_says(bench: Bench) -
         del sent[closing + 1 :]
         client, receiver = await bench.server.open_websocket()
         stream = b"".join(frame.encode() for frame in sent)
-        said = parsed(await converse(client, stream, cuts))
+        said = parsed(*await converse(client, stream, cuts))
         await receiver.lost
         expected = Expected(sent)
         if expected.codes:
@@ -299,7 +312,7 @@ def test_batches_and_compressed_messages_fail_in_an_orderly_way(bench: Bench, ex
         client, receiver = await bench.server.open_websocket(
             sec_websocket_protocol=subprotocol, sec_websocket_extensions=extensions
         )
-        said = parsed(await converse(client, stream, cuts))
+        said = parsed(*await converse(client, stream, cuts))
         await receiver.lost
         own = BINARY if receiver.link.wire.serializer.is_binary else TEXT
         for opcode, payload in said[:-1]:
@@ -341,7 +354,7 @@ def test_every_stream_of_rawsocket_is_answered_as_the_protocol_says(bench: Bench
     async def example(request: bytes, sent: list[RawFrame], cuts: list[int]) -> None:
         client = await bench.server.connect()
         stream = request + b"".join(frame.encode() for frame in sent)
-        assert await converse(client, stream, cuts) == expected_of_rawsocket(request, sent)
+        assert await converse(client, stream, cuts) == (expected_of_rawsocket(request, sent), True)
 
     @fuzzing(200)
     @given(HANDSHAKES, st.lists(RAW_FRAMES, max_size=6), CUTS)
@@ -381,9 +394,10 @@ class Responses:
 def raw_example(bench: Bench) -> Callable[[bytes, list[int]], Coroutine[Any, Any, None]]:
     async def example(stream: bytes, cuts: list[int]) -> None:
         client = await bench.server.connect()
-        responses = Responses(await converse(client, stream, cuts))
+        answer, is_whole = await converse(client, stream, cuts)
+        responses = Responses(answer)
         assert set(responses.statuses) <= STATUSES
-        assert responses.is_complete
+        assert responses.is_complete or not is_whole
 
     return example
 

@@ -71,6 +71,10 @@ def some(**options: Any) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional={key: st.sampled_from(values) for key, values in options.items()})
 
 
+SHARED = some(concurrency=[1, 1, 2], forward_timeout=[True], disclose_caller=[True])
+"""What several callees of one procedure may wish for."""
+
+
 def restrictions(ids: list[int]) -> st.SearchStrategy[dict[str, Any]]:
     """Lists of whom an event is for."""
     of_ids = st.lists(st.sampled_from([*ids, 1]), max_size=3)
@@ -209,7 +213,7 @@ class Callers(Sessions):
     @initialize(
         pattern=st.sampled_from(PATTERNS[:6]),
         invoke=st.sampled_from(["roundrobin", "roundrobin", "random", "first", "last"]),
-        options=st.lists(some(concurrency=[1, 1, 2], forward_timeout=[True]), min_size=2, max_size=3),
+        options=st.lists(SHARED, min_size=2, max_size=3),
     )
     def offer(self, pattern: tuple[str, str | None], invoke: str, options: list[dict[str, Any]]) -> None:
         """Several callees of one procedure."""
@@ -233,7 +237,7 @@ class Callers(Sessions):
             options["invoke"] = invoke
         self.both.request(self.peer(which), 64, options, pattern[0])
 
-    @rule(which=WHICH, number=WHICH, options=some(concurrency=[1, 1, 2], forward_timeout=[True]))
+    @rule(which=WHICH, number=WHICH, options=SHARED)
     def register_beside(self, which: int, number: int, options: Any) -> None:
         """Become one more callee of a shared registration."""
         shared = [it for it in self.both.model.registrations.all if it.invoke != "single"]
@@ -285,6 +289,21 @@ class Callers(Sessions):
     @rule(which=WHICH, number=WHICH, times=st.integers(2, 4), options=some(timeout=[1000, 3000]))
     def call_at_once(self, which: int, number: int, times: int, options: Any) -> None:
         """Make more calls of a procedure than its callees may want to have."""
+        self.call_more(which, number, times, options)
+
+    @rule(which=WHICH, number=WHICH, times=st.integers(3, 5))
+    def decline_under_load(self, which: int, number: int, times: int) -> None:
+        """Make more calls than callees want to have; one of them is declined, others are answered."""
+        self.call_more(which, number, times, {})
+        invoked = self.invoked(which, False)
+        if invoked is not None:
+            self.both.send(invoked[0], 8, 68, invoked[1], {}, "wamp.error.unavailable")
+        for position in range(times):
+            invoked = self.invoked(position, False)
+            if invoked is not None:
+                self.both.send(invoked[0], 70, invoked[1], {}, *self.payload("args"))
+
+    def call_more(self, which: int, number: int, times: int, options: dict[str, Any]) -> None:
         procedure = self.procedure(number)
         for position in range(times):
             self.both.request(self.peer(which + position), 48, options, procedure, *self.payload("args"))
