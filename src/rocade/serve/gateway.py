@@ -170,7 +170,7 @@ class Gateway:
         # Two, so that neither holds up the other; none of them has a process before it has something to do.
         self.checking = Worker("checking")
         self.translating = Worker("translating")
-        # Messages handed to several receivers in this round of the loop.
+        # How often messages for several receivers were handed to one since the last flush.
         self._delivered = 0
         # Whether something large goes to several receivers: the system takes a millisecond for each.
         self._flushes_slowly = False
@@ -428,30 +428,25 @@ class Gateway:
             if frame is None:
                 try:
                     frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                    self._flushes_slowly = self._flushes_slowly or len(frame) > LARGE_FRAME
                 except PayloadNotSerializable as error:
                     frame = error
                 frames[wire] = frame
-            if isinstance(frame, TranslationTakesLong):
+            if type(frame) is bytes:
+                if len(frame) > outbox.max_send_bytes:
+                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
+                else:
+                    outbox.put(frame)
+            elif type(frame) is TranslationTakesLong:
                 translation = translations.get(wire.serializer)
                 if translation is None:
                     translation = translations[wire.serializer] = self._translation(realm, effect, wire.serializer)
                 translation.keep_for(receiver)
-            elif isinstance(frame, PayloadNotSerializable):
-                effects.extend(_undeliverable(realm, effect, receiver, frame.uri, str(frame)))
-            elif len(frame) > outbox.max_send_bytes:
-                effects.extend(_too_large(realm, effect, receiver, len(frame)))
             else:
-                outbox.put(frame)
-
-        if any(isinstance(frame, bytes) and len(frame) > LARGE_FRAME for frame in frames.values()):
-            self._flushes_slowly = True
-        if not self._delivered:
-            asyncio.get_running_loop().call_soon(self._next_round)
+                assert isinstance(frame, PayloadNotSerializable)
+                effects.extend(_undeliverable(realm, effect, receiver, frame.uri, str(frame)))
         self._delivered += len(receivers)
         return self._delivered > MANY_EFFECTS or self.translating.backlog > MAX_BACKLOG_BYTES
-
-    def _next_round(self) -> None:
-        self._delivered = 0
 
     def _translation(self, realm: Realm, effect: Deliver, serializer: Serializer) -> Translation:
         def undeliverable(receiver: ConnectedSession, uri: str, text: str) -> None:
@@ -461,6 +456,7 @@ class Gateway:
 
     def call_when_calm(self, callback: Callable[[], None]) -> None:
         """Call back in a later round of the loop, when not too much waits to be translated."""
+        self._delivered = 0
         self.translating.call_below(MAX_BACKLOG_BYTES, callback)
 
     def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
@@ -522,6 +518,7 @@ class Gateway:
     def flush(self) -> None:
         """One write for each link that something was put into the outbox of."""
         dirty, self._dirty = self._dirty, []
+        self._delivered = 0
         if self._flushes_slowly:
             self._flushes_slowly = len(dirty) > FLUSHED_AT_ONCE
             self._dirty = dirty[FLUSHED_AT_ONCE:]

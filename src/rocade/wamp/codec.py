@@ -137,15 +137,29 @@ class Serializer(ABC):
         if type(kwargs) is not Raw:
             kwargs = self.dump(kwargs) if kwargs else NO_PAYLOAD
         if kwargs:
+            if len(args) + len(kwargs) > _JOINED_BYTES:
+                return self._join(head(message), args or self.dump([]), kwargs)
             return self.encode_array((*head(message), args or [], kwargs))
         if args:
+            if len(args) > _JOINED_BYTES:
+                return self._join(head(message), args)
             return self.encode_array((*head(message), args))
         return self.encode_array(head(message))
 
+    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
+        """As `encode_array`, with one copy of the payload: an encoder copies all it has when it needs more room."""
+        return self.encode_array((*head, *payload))
+
+
+# Bytes of a payload from which on it is worth the trouble to copy it only once.
+_JOINED_BYTES = 64 * 1024
 
 # Bytes of a binary message from which on the garbage collector rests while the payload is looked through: walking
 # over the millions of lists that a hostile one consists of, again and again, takes longer than building them.
 _COLLECTED_BYTES = 64 * 1024
+
+
+_MSGPACK_ARRAY = 0x90  # first byte of an array without elements
 
 
 def _raw_bytes(payload: Any) -> int:
@@ -214,6 +228,9 @@ class _Json(Serializer):
     def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
         raise AssertionError("replaced by the encoder's own method in __init__")
 
+    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
+        return b"".join((self.encode_array(head)[:-1], *(part for raw in payload for part in (b",", raw)), b"]"))
+
     def load(self, raw: Raw | bytes) -> Any:
         return payload.load_json(raw)
 
@@ -267,6 +284,11 @@ class _MessagePack(Serializer):
 
     def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
         raise AssertionError("replaced by the encoder's own method in __init__")
+
+    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
+        # A message has so few elements that their number is in the first byte.
+        first = bytes((_MSGPACK_ARRAY + len(head) + len(payload),))
+        return b"".join((first, self.encode_array(head)[1:], *payload))
 
     def load(self, raw: Raw | bytes) -> Any:
         try:

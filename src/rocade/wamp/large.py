@@ -23,6 +23,7 @@ Spans = tuple[int, int, int, int]
 """Where `args` begins and ends in a message, and where `kwargs` does; two equal numbers where there is none."""
 
 _WHITESPACE = b" \t\r\n"
+_EMPTY_MAPS = {"json": b"{}", "msgpack": b"\x80", "cbor": b"\xa0"}
 _BREAK_ENDS_IT = 0x9F  # first byte of a CBOR array without a length
 
 
@@ -69,19 +70,37 @@ def payload_spans(data: bytes, args: Raw, kwargs: Raw, serializer: Serializer) -
     Returns:
         None when it does not stand there, since the message had to be repaired.
     """
-    if serializer.is_binary:
-        end = len(data) - (data[0] == _BREAK_ENDS_IT and serializer.name == "cbor")
-        kwargs_end = end
-        args_end = kwargs_start = kwargs_end - len(kwargs)
-    else:
-        kwargs_end = _without_space(data, _without_space(data, len(data)) - 1)  # the closing bracket
-        args_end = kwargs_start = kwargs_end - len(kwargs)
-        if kwargs:
-            args_end = _without_space(data, _without_space(data, kwargs_start) - 1)  # the comma
+    end = _end_of_payload(data, serializer)
+    # An empty dictionary counts as none, but stands there.
+    empty = _EMPTY_MAPS[serializer.name]
+    spans = _spans(data, args, kwargs, end, serializer)
+    if spans is None and not kwargs and data.endswith(empty, 0, end):
+        spans = _spans(data, args, kwargs, _behind_previous(data, end - len(empty), serializer), serializer)
+    return spans
+
+
+def _spans(data: bytes, args: Raw, kwargs: Raw, end: int, serializer: Serializer) -> Spans | None:
+    kwargs_start = args_end = end - len(kwargs)
+    if kwargs:
+        args_end = _behind_previous(data, kwargs_start, serializer)
     args_start = args_end - len(args)
-    if data[args_start:args_end] != bytes(args) or data[kwargs_start:kwargs_end] != bytes(kwargs):
+    if data[args_start:args_end] != bytes(args) or data[kwargs_start:end] != bytes(kwargs):
         return None
-    return args_start, args_end, kwargs_start, kwargs_end
+    return args_start, args_end, kwargs_start, end
+
+
+def _end_of_payload(data: bytes, serializer: Serializer) -> int:
+    """Where the last element of a message ends."""
+    if serializer.is_binary:
+        return len(data) - (serializer.name == "cbor" and data[0] == _BREAK_ENDS_IT)
+    return _without_space(data, _without_space(data, len(data)) - 1)  # the closing bracket
+
+
+def _behind_previous(data: bytes, start: int, serializer: Serializer) -> int:
+    """Where the element before the one that starts here ends."""
+    if serializer.is_binary:
+        return start
+    return _without_space(data, _without_space(data, start) - 1)  # the comma
 
 
 def _without_space(data: bytes, end: int) -> int:
