@@ -79,8 +79,9 @@ class Peer:
         self._goodbye: asyncio.Future[str | None] | None = None
 
     def hello(self) -> None:
-        """Say HELLO."""
-        self._send(self._hello)
+        """Say HELLO, unless the connection is gone already."""
+        if self._state is SessionState.CLOSED:
+            self._send(self._hello)
 
     # --- what the link tells ----------------------------------------------------------------------
 
