@@ -471,6 +471,24 @@ async def test_throttled_events_are_handled_at_most_so_often(app: Application) -
     assert shown == [0, 9, 19, 24]
 
 
+async def test_a_throttled_handler_that_is_slower_than_its_pause_gets_the_latest(app: Application) -> None:
+    shown: list[int] = []
+
+    @app.subscribe("demo.moved", throttle=1.0)
+    async def show(position: int) -> None:
+        shown.append(position)
+        await asyncio.sleep(3.5)
+
+    with VirtualClock() as clock:
+        async with running(app) as client:
+            for position in range(100):
+                await client.publish("demo.moved", position)
+                await clock.advance(0.1)
+            await clock.advance(10)
+
+    assert shown == [0, 29, 69, 99]
+
+
 # --- life -----------------------------------------------------------------------------------------
 
 
@@ -717,6 +735,20 @@ async def test_plain_functions_call_and_publish_by_blocking_their_thread(app: Ap
         await client.subscribe(on_called, "demo.called")
         assert await client.call("demo.outer", "x") == "outer inner x"
         await heard.wait()
+
+
+async def test_plain_functions_emit_as_well(app: Application) -> None:
+    told: list[str] = []
+    app.on("order.paid")(told.append)
+
+    @app.register
+    def pay(customer: str) -> None:
+        app.blocking.emit("order.paid", customer)
+
+    async with running(app) as client:
+        await client.call("demo.pay", "ada")
+
+    assert told == ["ada"]
 
 
 async def test_awaiting_in_a_thread_and_blocking_on_the_loop_say_what_to_write(app: Application) -> None:

@@ -48,6 +48,16 @@ class Blocking:
         publish = self._application.publish
         return self._wait("publish", lambda: publish(topic, *args, options=options, **kwargs))
 
+    def emit(self, name: str, /, *args: Any) -> None:
+        """Call the functions that wait for something by `@app.on`, see `Application.emit`.
+
+        Raises:
+            RuntimeError: as for `call`.
+            Exception: what a function raises.
+        """
+        emit = self._application.emit
+        self._wait("emit", lambda: emit(name, *args))
+
     def _wait(self, what: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         loop = self._application.loop_for(f"app.blocking.{what}")
         try:

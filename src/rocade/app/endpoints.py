@@ -24,6 +24,7 @@ __all__ = ["EventEndpoint", "ProcedureEndpoint"]
 _RUNTIME_ERROR = "wamp.error.runtime_error"
 _UNAVAILABLE = "wamp.error.unavailable"
 _END = object()
+_Event = tuple[EventDetails, tuple[Any, ...], dict[str, Any]]
 
 logger = logging.getLogger("rocade.app")
 
@@ -203,6 +204,8 @@ class EventEndpoint:
         self._work = work
         self._limit = None if declared.limit_calls is None else Limit(declared.limit_calls, self._exhausted)
         self._slots = asyncio.Semaphore(declared.concurrency or 1)
+        # What a debounced or throttled handler is to run with next.
+        self._next: _Event | None = None
         self._pace: Debounce | Throttle | None = None
         if declared.debounce is not None:
             self._pace = Debounce(declared.debounce, self._start)
@@ -231,11 +234,19 @@ class EventEndpoint:
             self._work.start(self._handle(details, args, kwargs)).add_done_callback(lambda _task: self._slots.release())
 
     def _start(self, details: EventDetails, /, *args: Any, **kwargs: Any) -> None:
-        self._work.start(self._in_turn(details, args, kwargs))
+        """Run now or, where as many run as may, with the latest event once one of them has ended."""
+        event = details, args, kwargs
+        if self._slots.locked():
+            self._next = event
+        else:
+            self._work.start(self._in_turn(event))
 
-    async def _in_turn(self, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    async def _in_turn(self, event: _Event) -> None:
         async with self._slots:
-            await self._handle(details, args, kwargs)
+            await self._handle(*event)
+            while self._next is not None:
+                event, self._next = self._next, None
+                await self._handle(*event)
 
     async def _handle(self, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._limit is not None and not self._limit.take():

@@ -151,7 +151,7 @@ class Run:
         self.threads.close()
 
     async def _wait_until_idle(self) -> None:
-        if self._handlers:
+        while self._handlers:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
