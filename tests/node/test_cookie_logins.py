@@ -25,6 +25,7 @@ from rocade import Cookie, HandshakeRefused
 from rocade import connect as connect_with_us
 from rocade.errors import ConfigurationError
 from rocade.node.configuration import configuration_from
+from rocade.node.remarks import remarks
 from rocade.node.worker import Worker
 from rocade.serve.authentication import cookie_file, cookies
 from rocade.serve.authentication.cookie_file import CookieFile
@@ -720,6 +721,18 @@ def test_a_file_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None
 
     with pytest.raises(ConfigurationError, match=r"workers\[0\].transports\[0\].*cannot hold cookies"):
         worker.bind()
+
+
+def test_cookies_that_nobody_gets_in_by_are_remarked_on() -> None:
+    auth = {method: settings for method, settings in AUTH.items() if method != "cookie"}
+
+    said = remarks(configured(auth=auth, store={**FILE, "purge_on_startup": True}))
+
+    at = "workers[0].transports[0].paths.{}.cookie{} has no effect: {}"
+    for path in ("ws", "lp"):
+        assert at.format(path, "", "'auth' lets nobody in by 'cookie'") in said
+        assert at.format(path, ".store.purge_on_startup", "what has expired is deleted at every start") in said
+    assert remarks(configured()) == []
 
 
 @pytest.mark.parametrize(

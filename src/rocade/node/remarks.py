@@ -10,6 +10,7 @@ from msgspec import inspect
 from rocade.node.configuration_file import joined
 from rocade.node.policy import misleading
 from rocade.node.section import Section
+from rocade.node.services import LongPollService, WebSocketService
 from rocade.node.settings import Configuration
 
 __all__ = ["remarks"]
@@ -42,3 +43,6 @@ def _of_section(section: Section, path: str) -> Iterator[str]:
             yield from _of(value, at)
         elif value != extra["usual"]:
             yield f"{at} has no effect: {extra['ineffective']}"
+    has_cookie = isinstance(section, WebSocketService | LongPollService) and section.cookie is not None
+    if has_cookie and (section.auth is None or section.auth.cookie is None):  # type: ignore[attr-defined]
+        yield f"{joined(path, 'cookie')} has no effect: 'auth' lets nobody in by 'cookie'"
