@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rocade.client.component import load_component as load_component
     from rocade.client.component import run_component as run_component
     from rocade.client.connect import connect as connect
-    from rocade.client.connector import Reconnect as Reconnect
     from rocade.client.details import CallDetails as CallDetails
     from rocade.client.details import CallResult as CallResult
     from rocade.client.details import Context as Context
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from rocade.client.options import PublishOptions as PublishOptions
     from rocade.client.options import RegisterOptions as RegisterOptions
     from rocade.client.options import SubscribeOptions as SubscribeOptions
+    from rocade.client.reconnect import Reconnect as Reconnect
     from rocade.client.session import Session as Session
     from rocade.client.subscriber import EventStream as EventStream
     from rocade.client.subscriber import Subscription as Subscription
@@ -90,7 +90,7 @@ _LAZY = {
     "PayloadNotSerializable": "rocade.errors",
     "PayloadTooLarge": "rocade.errors",
     "PublishOptions": "rocade.client.options",
-    "Reconnect": "rocade.client.connector",
+    "Reconnect": "rocade.client.reconnect",
     "RegisterOptions": "rocade.client.options",
     "Registration": "rocade.client.callee",
     "RocadeError": "rocade.errors",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+from tests.conformance.waiting import TIMEOUT
+
 
 class Proxy:
     """Forwards connections to a port of this machine.
@@ -29,6 +31,7 @@ class Proxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._refuses = False
+        self._news = asyncio.Event()
 
     async def __aenter__(self) -> Proxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -58,12 +61,20 @@ class Proxy:
         """Whether new connections are closed at once."""
         self._refuses = refuses
 
+    async def wait_for(self, connections: int) -> None:
+        """Wait until there have been so many."""
+        async with asyncio.timeout(TIMEOUT):
+            while self.connections < connections:
+                self._news.clear()
+                await self._news.wait()
+
     def thaw(self) -> None:
         """Forward again."""
         self._flows.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._news.set()
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)

@@ -209,6 +209,42 @@ async def test_a_dead_connection_is_noticed(scene: Scene, scheme: str) -> None:
         assert session.is_open
 
 
+async def test_an_attempt_that_leads_nowhere_is_given_up(scene: Scene) -> None:
+    diary = Diary()
+
+    async with through_proxy(scene, timeout=0.3, **diary.hooks()) as (proxy, session):
+        proxy.freeze()
+        proxy.cut()
+        # Connections are accepted, and then nothing happens.
+        await proxy.wait_for(4)
+        proxy.thaw()
+        await diary.wait_for("resume")
+
+        assert session.is_open
+
+
+async def test_a_session_that_is_resumed_while_it_is_being_restored_is_restored_all_the_same(scene: Scene) -> None:
+    scene.gateway.resume_window = 0
+    diary, other = Diary(), await scene.connect()
+
+    async def number(of: int) -> int:
+        return of
+
+    async with through_proxy(scene, **diary.hooks()) as (proxy, session):
+        for index in range(20):
+            await session.register(number, f"com.example.number.{index}")
+        proxy.cut()
+        await diary.wait_for("connect", 2)
+        scene.gateway.resume_window = 30
+        async with other.events("wamp.registration.on_create") as created:
+            await within(anext(created))
+            proxy.cut()
+            await diary.wait_for("join", 2)
+
+        for index in range(20):
+            assert await within(other.call(f"com.example.number.{index}", index)) == index
+
+
 async def test_a_router_that_says_goodbye_is_joined_again(scene: Scene) -> None:
     diary = Diary()
     async with connect(f"ws://127.0.0.1:{scene.port}/ws", reconnect=QUICK, **diary.hooks()):  # type: ignore[arg-type]

@@ -10,7 +10,9 @@ from typing import Any
 
 from rocade.client.addresses import parse_url
 from rocade.client.authentication import Anonymous, Credentials
-from rocade.client.connector import Connector, Identity, Open, Reconnect
+from rocade.client.connector import DEFAULT_TIMEOUT, Connector, Open
+from rocade.client.identity import Identity
+from rocade.client.reconnect import Reconnect
 from rocade.client.session import Hook, Session
 from rocade.client.threads import DEFAULT_THREADS
 from rocade.net.connection import Surroundings
@@ -21,8 +23,6 @@ from rocade.wamp.codec import SERIALIZERS
 
 __all__ = ["Connecting", "connect", "connect_in_memory", "connect_over"]
 
-DEFAULT_TIMEOUT = 10.0
-"""Seconds that the first connection may take."""
 SERIALIZER_ORDER = ("msgpack", "json", "cbor")
 """What is offered to the router unless a serializer is named."""
 

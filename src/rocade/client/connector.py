@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from rocade.client.authentication import Credentials, Proof
 from rocade.client.details import LeaveReason
+from rocade.client.identity import Identity
 from rocade.client.peer import Peer
+from rocade.client.reconnect import Reconnect
 from rocade.client.session import Session, in_join_hook
 from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
 from rocade.net.connection import StreamLink
 from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
-from rocade.wamp.messages import ClientRoles, Hello, HelloDetails, Role, Welcome
+from rocade.wamp.messages import Welcome
 
 __all__ = ["Connector", "Identity", "Open", "Reconnect"]
 
 Open = Callable[[Callable[[Link], Receiver]], Awaitable[Link]]
 """Opens a new link to the router, and calls what it is given with it: that says who receives there."""
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds that the first connection may take, and each attempt to replace it."""
 
 _EXPIRY_GRACE = 30.0
 """Seconds beyond the router's window for which a session may still be resumed: it may notice later than we do."""
@@ -30,102 +32,7 @@ _EXPIRY_GRACE = 30.0
 # GOODBYE with one of these is meant for this client.
 _FINAL_REASONS = {"wamp.close.killed", "wamp.close.normal", "wamp.close.logout"}
 
-_CLIENT_ROLES = ClientRoles(
-    publisher=Role(
-        {
-            "publisher_identification": True,
-            "publisher_exclusion": True,
-            "subscriber_blackwhite_listing": True,
-            "payload_passthru_mode": True,
-        }
-    ),
-    subscriber=Role(
-        {
-            "publisher_identification": True,
-            "publication_trustlevels": True,
-            "pattern_based_subscription": True,
-            "subscription_revocation": True,
-            "event_history": True,
-            "event_retention": True,
-            "payload_passthru_mode": True,
-        }
-    ),
-    caller=Role(
-        {
-            "caller_identification": True,
-            "call_canceling": True,
-            "call_timeout": True,
-            "progressive_call_results": True,
-            "progressive_call_invocations": True,
-            "payload_passthru_mode": True,
-        }
-    ),
-    callee=Role(
-        {
-            "caller_identification": True,
-            "call_canceling": True,
-            "call_timeout": True,
-            "call_trustlevels": True,
-            "pattern_based_registration": True,
-            "shared_registration": True,
-            "registration_revocation": True,
-            "progressive_call_results": True,
-            "progressive_call_invocations": True,
-            "call_reroute": True,
-            "payload_passthru_mode": True,
-        }
-    ),
-)
-
 logger = logging.getLogger("rocade.client")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconnect:
-    """How lost connections are replaced.
-
-    Attributes:
-        first_delay: seconds before the second attempt; the first one follows at once.
-        factor: by which the delay grows.
-        max_delay: its longest, in seconds.
-        jitter: share of the delay, up to which it is shortened at random, so that not all clients come at once.
-        max_attempts: after so many in a row that failed it is given up; None is never.
-        max_refusals: after so many refusals (the router is there, but does not let the client in any more) it is given
-            up.
-    """
-
-    first_delay: float = 0.2
-    factor: float = 1.7
-    max_delay: float = 30.0
-    jitter: float = 0.5
-    max_attempts: int | None = None
-    max_refusals: int = 10
-
-    def delay(self, attempt: int) -> float:
-        """Seconds before an attempt, the first of which is number 0."""
-        if attempt == 0:
-            return 0.0
-        longest = min(self.max_delay, self.first_delay * self.factor ** min(attempt - 1, 64))
-        return longest * (1 - self.jitter * random.random())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """What HELLO says about the client.
-
-    Attributes:
-        credentials: what it is known by, in order of preference.
-        authrole: the role that it wants.
-        authextra: more for the router's authenticator.
-        agent: what the client is.
-        resumable: whether the session may be resumed.
-    """
-
-    credentials: Sequence[Credentials]
-    authrole: str | None = None
-    authextra: dict[str, Any] | None = None
-    agent: str = "Rocade"
-    resumable: bool = True
 
 
 class Connector:
@@ -154,11 +61,12 @@ class Connector:
         self._reconnect = reconnect
         self._peer: Peer | None = None
         self._task: asyncio.Task[None] | None = None
-        self._hook_tasks: set[asyncio.Task[None]] = set()
         self._closed: asyncio.Future[Exception | None] = self._channel.loop.create_future()
         self._closing = False
         self._has_connected = False
         self._ping_interval = ping_interval
+        # Seconds that an attempt may take; the first connection has them for all of its attempts.
+        self._timeout = DEFAULT_TIMEOUT
         # When to stop hoping that the session can be resumed.
         self._expiry: asyncio.TimerHandle | None = None
         self._window = 0.0
@@ -177,6 +85,7 @@ class Connector:
         Raises:
             HandshakeRefused, ConnectionFailed: there is no session.
         """
+        self._timeout = timeout
         last: Exception | None = None
         try:
             async with asyncio.timeout(timeout):
@@ -205,7 +114,10 @@ class Connector:
     async def _attempt(self) -> bool:
         """Open a connection and a session on it; whether it is the old one, resumed."""
         resume = self._resume
-        hello, proofs = self._hello()
+        hello, proofs = self._identity.hello(self._session.realm)
+        if resume is not None:
+            hello.details.resume_session, hello.details.resume_token = resume
+            hello.details.received = self._channel.received
         peer: Peer | None = None
 
         def connected(link: Link) -> Receiver:
@@ -227,28 +139,6 @@ class Connector:
                 raise ConnectionFailed(f"the session could not be resumed: {error}") from None
             raise
         return welcome.details.resumed is True
-
-    def _hello(self) -> tuple[Hello, dict[str, Proof]]:
-        identity = self._identity
-        proofs: dict[str, Proof] = {}
-        extra: dict[str, Any] = dict(identity.authextra or {})
-        for credentials in identity.credentials:
-            proof = credentials.begin()
-            proofs |= dict.fromkeys(credentials.methods, proof)
-            extra |= proof.extra or {}
-        details = HelloDetails(
-            _CLIENT_ROLES,
-            agent=identity.agent,
-            authmethods=list(proofs),
-            authid=next((c.authid for c in identity.credentials if c.authid is not None), None),
-            authrole=identity.authrole,
-            authextra=extra or None,
-            resumable=identity.resumable or None,
-        )
-        if self._resume is not None:
-            details.resume_session, details.resume_token = self._resume
-            details.received = self._channel.received
-        return Hello(self._session.realm, details), proofs
 
     # --- what becomes of a connection -------------------------------------------------------------
 
@@ -340,7 +230,8 @@ class Connector:
         while True:
             await asyncio.sleep(reconnect.delay(attempt))
             try:
-                resumed = await self._attempt()
+                async with asyncio.timeout(self._timeout):
+                    resumed = await self._attempt()
             except OSError as error:
                 logger.info("attempt %d to connect again failed: %s", attempt + 1, _words(error))
                 if isinstance(error, RequestRefused):

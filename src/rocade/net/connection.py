@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -95,6 +96,7 @@ STREAM_LINK_SLOTS = (
     "_turn",
     "_turn_way",
     "_unwanted",
+    "_writelines_forgets",
     "_writing_paused",
     "heard",
     "info",
@@ -156,6 +158,7 @@ class StreamLink(asyncio.BufferedProtocol):
         self._turn_way: Callable[[bytes], None] = _discard
         self._source_paused = False
         self._writing_paused = False
+        self._writelines_forgets = False
         self._reported_paused = False
         # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
         self._flooded = False
@@ -179,6 +182,9 @@ class StreamLink(asyncio.BufferedProtocol):
             self._transport.write(frames[0])
         elif sum(map(len, frames)) <= _JOIN_LIMIT:
             self._transport.write(b"".join(frames))
+        elif self._writelines_forgets:
+            self._transport.writelines(frames[:-1])
+            self._transport.write(frames[-1])
         else:
             self._transport.writelines(frames)
 
@@ -231,6 +237,9 @@ class StreamLink(asyncio.BufferedProtocol):
         """Take over a transport whose protocol this is from now on."""
         # Not asserted to be an `asyncio.Transport`: uvloop's transports are not.
         self._transport = cast(asyncio.Transport, transport)
+        # From Python 3.12 on, `writelines` of asyncio's own sockets does not say when their buffer is full (seen with
+        # 3.13.0): a peer that does not read would make it grow for ever. `write` does.
+        self._writelines_forgets = sys.version_info >= (3, 12) and type(transport).__module__.startswith("asyncio.")
         self._surroundings.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
