@@ -24,7 +24,7 @@ class Refused(Exception):
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__(name)
-        self.uri = name if "." in name else f"wamp.error.{name}"
+        self.uri = f"wamp.error.{name}"
         self.kwargs = kwargs
 
 
@@ -68,7 +68,7 @@ class Peer:
             return bool(announced & {"call_canceling", "call_cancelling"})
         return feature in announced
 
-    def check_room(self, limit: str, has: int, error: str = "rocade.error.limit_exceeded") -> None:
+    def check_room(self, limit: str, has: int, error: str = "limit_exceeded") -> None:
         """Make sure that it may have one more of something."""
         if has >= self.limits.get(limit, has + 1):
             raise Refused(error, limit=limit, max=self.limits[limit])
