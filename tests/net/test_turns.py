@@ -1,85 +1,73 @@
-"""One connection that sends all it can does not keep others from their turn."""
+"""Many small messages at once: others have their turn between them, and nothing is lost or out of order."""
 
 from __future__ import annotations
 
 import asyncio
-import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-import uvloop
+from tests.net.harness import Echo, client_frame, serving
 
+from rocade.net.connection import TURN_MESSAGES
 from rocade.net.link import Link
-from rocade.net.listener import Listener
-from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
-from rocade.net.sockets import bind_tcp
+from rocade.net.wires import CLOSE, TEXT
+from rocade.wamp.framing import frame_message
 
-WORK = 0.00002
-"""Seconds that each message costs."""
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+COUNT = 5000
 
 
-class Worker:
-    """Takes its time with each message, and counts how many come in one round of the loop."""
+class Counting(Echo):
+    """Counts the messages that come in one round of the event loop."""
 
     def __init__(self, link: Link) -> None:
-        self.link = link
-        self.total = 0
-        self.rounds: list[int] = []
-        self._loop = asyncio.get_running_loop()
-        self._is_counting = False
+        super().__init__(link)
+        self.echoes = False
+        self.longest = self._streak = 0
 
     def message_received(self, data: bytes) -> None:
-        if not self._is_counting:
-            self._is_counting = True
-            self.rounds.append(0)
-            self._loop.call_soon(self._end_round)
-        self.rounds[-1] += 1
-        self.total += 1
-        end = time.perf_counter() + WORK
-        while time.perf_counter() < end:
-            pass
+        super().message_received(data)
+        if not self._streak:
+            asyncio.get_running_loop().call_soon(self._next_round)
+        self._streak += 1
+        self.longest = max(self.longest, self._streak)
 
-    def _end_round(self) -> None:
-        self._is_counting = False
-
-    def writing_paused(self) -> None: ...
-
-    def writing_resumed(self) -> None: ...
-
-    def link_lost(self, reason: str) -> None: ...
+    def _next_round(self) -> None:
+        self._streak = 0
 
 
-@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def test_a_round_of_the_loop_has_no_more_of_one_connection_than_two_reads(loop: Any) -> None:
-    frame = b"\0\0\0\x3c" + b"x" * 60
-    count = 40_000
+@pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
+def test_a_flood_of_small_messages_is_handled_in_turns_and_in_order(run: Run, transport: str) -> None:
+    async def main() -> None:
+        async with serving() as server:
+            receivers: list[Counting] = []
 
-    async def story() -> Worker:
-        workers: list[Worker] = []
+            def connected(link: Link) -> Counting:
+                receivers.append(Counting(link))
+                return receivers[-1]
 
-        def connected(link: Link) -> Worker:
-            workers.append(Worker(link))
-            return workers[-1]
+            messages = [b"[%d]" % number for number in range(COUNT)]
+            if transport == "websocket":
+                server.websocket.connected = connected
+                client = await server.connect()
+                client.upgrade()
+                await client.head()
+                client.send(b"".join(client_frame(TEXT, message) for message in messages))
+                client.frame(CLOSE, b"\x03\xe8")
+            else:
+                assert server.listener._rawsocket is not None
+                server.listener._rawsocket.connected = connected
+                client = await server.connect()
+                client.send(b"\x7f\xf1\x00\x00" + b"".join(map(frame_message, messages)))
+                await client.read(4)
+                client.close()
+            # The end comes behind all that was sent before it.
+            (receiver,) = receivers
+            await receiver.lost
 
-        listener = Listener(None, websockets={}, rawsocket=RawSocketEndpoint(RawSocketOptions(), connected))
-        listening = bind_tcp("127.0.0.1", 0)
-        port = listening.getsockname()[1]
-        await listener.start(listening)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"\x7f\xf1\0\0")
-        await reader.readexactly(4)
-        writer.write(frame * count)
-        await writer.drain()
-        async with asyncio.timeout(30):
-            while workers[0].total < count:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-        writer.close()
-        await writer.wait_closed()
-        await listener.stop()
-        return workers[0]
+            assert receiver.messages == messages
+            assert receiver.longest <= 4096 // 5 + TURN_MESSAGES
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        worker = runner.run(story())
-
-    assert worker.total == count
-    assert max(worker.rounds) <= 2 * 65536 // len(frame) + 2
+    run(main())

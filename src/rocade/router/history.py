@@ -41,6 +41,10 @@ MAX_EVENTS = 1000
 MAX_ANSWER_BYTES = 1024 * 1024
 """Bytes of events in one answer, unless it is a single event that is larger."""
 
+MAX_TRANSCODED_BYTES = 64 * 1024
+"""Payload of a page that is put into another serializer: more of it is for the next page. It is done at once, and holds
+the loop."""
+
 MAX_RING_BYTES = 64 * 1024 * 1024
 """Memory for the events of one rule: with many large ones, fewer are kept than the rule says."""
 
@@ -408,15 +412,26 @@ def page_answer(page: Page, query: Query, serializer: Serializer) -> Answer:
     Args:
         page: what was found.
         query: what was asked for.
-        serializer: that of the reader; events without a form in it are left out, as they would have been in their time.
+        serializer: that of the reader. Events without a form in it are left out, as they would have been in their time,
+            and those that are too long to be put into it here and now.
     """
-    events = []
+    events: list[dict[str, Any]] = []
+    has_more, room = page.has_more, MAX_TRANSCODED_BYTES
     for record in page.records:
+        event = record.event
+        if event.serializer is not serializer:
+            size = len(event.args) + len(event.kwargs)
+            if size > MAX_TRANSCODED_BYTES:
+                continue
+            if size > room:
+                has_more = True
+                break
+            room -= size
         try:
             events.append(_described(record, query, serializer))
         except PayloadNotSerializable:
             continue
-    kwargs = {"is_limit_reached": page.is_limit_reached, "has_more": page.has_more}
+    kwargs = {"is_limit_reached": page.is_limit_reached, "has_more": has_more}
     return Answer(serializer.splice(events) if events else [], kwargs=kwargs)
 
 

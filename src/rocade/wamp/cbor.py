@@ -182,7 +182,7 @@ def dump_array(array: tuple[Any, ...] | Message) -> bytes:
     while type(array[end - 1]) is Raw:
         end -= 1
     head = dump(_builtins(array[:end]))
-    return b"".join((bytes((_ARRAY + len(array),)), head[1:], *map(bytes, array[end:])))
+    return b"".join((bytes((_ARRAY + len(array),)), head[1:], *array[end:]))
 
 
 def _builtins(value: Any) -> Any:
