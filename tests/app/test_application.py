@@ -719,6 +719,11 @@ async def test_several_applications_share_a_router_and_call_each_other() -> None
         assert await client.call("shop.order", "tea") == "3 of tea"
 
 
+async def test_run_in_a_thread_says_what_to_use_instead(app: Application) -> None:
+    with pytest.raises(RuntimeError, match=r"app\.run\(\) is for the main thread.*rocade\.blocking"):
+        await asyncio.to_thread(app.run)
+
+
 async def test_hooks_of_connections_are_signals_here(app: Application) -> None:
     with pytest.raises(TypeError, match=r"on_join is for rocade\.connect; an application has @app\.signal"):
         await app.start(port=0, on_join=print)
