@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"errors", "wamp"},
     "serve": {"errors", "wamp", "router", "net"},
     "client": {"errors", "wamp", "net"},
+    "blocking": {"client"},
     "cluster": {"errors", "wamp", "router", "serve"},
     "app": {"errors", "wamp", "client", "serve"},
     "node": {"errors", "wamp", "router", "net", "serve", "client", "cluster", "app"},

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import rocade
-from rocade import Application, ApplicationError, CallDetails, EventDetails, Router, Session
+from rocade import Application, ApplicationError, CallDetails, EventDetails, PublishOptions, Router, Session
 from rocade.errors import CallTimeout, InvalidArgument, NoSuchProcedure
 from rocade.testing import VirtualClock, running
 
@@ -346,6 +346,26 @@ async def test_an_event_handler_with_a_limit_runs_so_often_even_if_several_run_a
             topics = [] if await client.call("wamp.subscription.match", "demo.ping") else ["gone"]
 
     assert heard == [0, 1, 2, 3, 4]
+
+
+async def test_a_limit_is_kept_even_if_the_last_event_comes_with_the_subscription(app: Application) -> None:
+    heard: list[str] = []
+    complete = asyncio.Event()
+
+    @app.subscribe("demo.state", get_retained=True, limit_calls=1)
+    async def once(text: str) -> None:
+        heard.append(text)
+        complete.set()
+
+    async with Router() as router, router.connect() as client:
+        await client.publish("demo.state", "kept", options=PublishOptions(acknowledge=True, retain=True))
+        await app.start(router=router)
+        await complete.wait()
+        await client.publish("demo.state", "later", options=PublishOptions(acknowledge=True))
+
+        assert await client.call("wamp.subscription.match", "demo.state") is None
+        assert heard == ["kept"]
+        await app.stop()
 
 
 async def test_a_call_that_takes_too_long_is_canceled_and_answered(
@@ -697,6 +717,16 @@ async def test_several_applications_share_a_router_and_call_each_other() -> None
 
     async with running(stock, shop) as client:
         assert await client.call("shop.order", "tea") == "3 of tea"
+
+
+async def test_run_in_a_thread_says_what_to_use_instead(app: Application) -> None:
+    with pytest.raises(RuntimeError, match=r"app\.run\(\) is for the main thread.*rocade\.blocking"):
+        await asyncio.to_thread(app.run)
+
+
+async def test_hooks_of_connections_are_signals_here(app: Application) -> None:
+    with pytest.raises(TypeError, match=r"on_join is for rocade\.connect; an application has @app\.signal"):
+        await app.start(port=0, on_join=print)
 
 
 # --- app.session, app.call, app.publish, app.blocking ---------------------------------------------

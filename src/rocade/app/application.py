@@ -224,6 +224,9 @@ class Application(Scaffold):
             if own is not None:
                 await own.stop()
             raise
+        if own is not None:
+            for files in self.http.files:
+                logger.info("files of %s at %s%s", files.directory, own.http_url, files.path)
         logger.info("%s: %s", self.name or "application", _counts(self.procedures, self.subscriptions))
 
     async def stop(self) -> None:

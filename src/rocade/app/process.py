@@ -37,11 +37,12 @@ def run(application: Application, start: Callable[[], Awaitable[None]], log_leve
         start: starts it.
         log_level: how much is logged, unless the program has configured logging itself.
     Raises:
-        RuntimeError: an event loop runs already.
+        RuntimeError: an event loop runs already, or this is not the main thread.
         SystemExit: with code 1: it could not start, or has lost its router for good.
     """
     _check_loading()
     _check_loop()
+    _check_thread()
     if not logging.getLogger().handlers:
         configure_logging(log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -80,6 +81,13 @@ def _check_loop() -> None:
         "app.run() is for programs that have no event loop; inside of one, write await app.start(), or "
         "async with app.running()"
     )
+
+
+def _check_thread() -> None:
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "app.run() is for the main thread, which signals go to; beside a program that blocks, use rocade.blocking"
+        )
 
 
 async def _serve(application: Application, start: Callable[[], Awaitable[None]]) -> int:

@@ -15,7 +15,7 @@ from rocade.client.handlers import Handler, Kind
 from rocade.client.options import RegisterOptions
 from rocade.client.session import Session, in_join_hook
 from rocade.client.threads import Threads
-from rocade.errors import ApplicationError, RocadeError
+from rocade.errors import ApplicationError
 
 if TYPE_CHECKING:
     from rocade.serve.embedded import EmbeddedRouter
@@ -156,13 +156,16 @@ class Run:
             await self._idle.wait()
 
     async def _connect(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> Session:
-        options = {
+        hooks = {
             "on_connect": self._connected,
             "on_join": self._rejoined,
             "on_leave": self._left,
             "on_disconnect": self._disconnected,
-            **connection,
         }
+        for name in hooks:
+            if name in connection:
+                raise TypeError(f"{name} is for rocade.connect; an application has @app.signal")
+        options = {**connection, **hooks}
         options.setdefault("agent", self._agent)
         if isinstance(router, str):
             return await connect(router, realm, **options)
@@ -193,6 +196,8 @@ class Run:
             error.add_note(f"while {place(declared.function)} was registered as {declared.uri!r}")
             raise
         endpoint.unregister = registration.unregister
+        if endpoint.is_exhausted:  # by calls that came with the router's answer
+            await registration.unregister()
 
     async def _subscribe(self, endpoint: EventEndpoint) -> None:
         declared = endpoint.declared
@@ -205,6 +210,8 @@ class Run:
             error.add_note(f"while {place(declared.function)} was subscribed to {declared.uri!r}")
             raise
         endpoint.unsubscribe = subscription.unsubscribe
+        if endpoint.is_exhausted:  # by events that came with the router's answer
+            await subscription.unsubscribe()
 
     async def _take_no_more(self) -> None:
         """Unregister and unsubscribe everything. Calls that have arrived are still answered."""
@@ -214,9 +221,14 @@ class Run:
         works += [endpoint.unsubscribe() for endpoint in self._subscriptions if endpoint.unsubscribe is not None]
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*works)
-        except (TimeoutError, RocadeError) as error:
-            logger.warning("not everything could be unregistered: %s", error or "the router does not answer")
+                results = await asyncio.gather(*works, return_exceptions=True)
+        except TimeoutError:
+            logger.warning("not everything could be unregistered: the router does not answer")
+            return
+        for result in results:
+            if isinstance(result, BaseException):
+                logger.warning("not everything could be unregistered: %s", result)
+                return
 
     async def _leave(self) -> None:
         if self.session is not None:

@@ -115,6 +115,11 @@ class EmbeddedRouter:
                 return f"ws://{address}{WEBSOCKET_PATH}"
         return ""
 
+    @property
+    def http_url(self) -> str:
+        """Where browsers find what it serves, without a slash at its end; "" where it does not listen on TCP."""
+        return self.url.replace("ws://", "http://", 1).removesuffix(WEBSOCKET_PATH)
+
     def bind(self, host: str = "127.0.0.1", port: int | None = None, *, insecure: bool = False) -> None:
         """Take an address to listen on, without accepting anybody yet.
 

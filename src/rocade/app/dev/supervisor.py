@@ -13,7 +13,7 @@ from typing import Any
 
 from rocade.app.dev.changes import Changes, watching
 from rocade.app.dev.process import Child
-from rocade.app.http import services
+from rocade.app.http import Files, services
 from rocade.app.target import check, directory_of
 from rocade.errors import ConfigurationError
 from rocade.serve.embedded import EmbeddedRouter
@@ -114,6 +114,8 @@ class Supervisor:
         self._current: Child | None = None
         self._fresh: Child | None = None
         self._spare: Child | None = None
+        # What the router serves.
+        self._files: list[Files] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Run the application, and again at each change, until told to stop."""
@@ -181,9 +183,16 @@ class Supervisor:
             await before.stop()
         assert self._fresh is not None
         self._current, self._fresh = self._fresh, None
-        self._router.serve(services(self._current.files))
+        self._serve(self._current.files)
         if await self._current.begin():
             logger.info("application ready after %.2f s; Ctrl-C stops it", time.monotonic() - begin)
+
+    def _serve(self, files: list[Files]) -> None:
+        self._router.serve(services(files))
+        for entry in files:
+            if entry not in self._files:
+                logger.info("files of %s at %s%s", entry.directory, self._router.http_url, entry.path)
+        self._files = files
 
     async def _end(self) -> None:
         waiting = [child for child in (self._fresh, self._spare) if child is not None]
