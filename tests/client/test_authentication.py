@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.authority import Authority
 from tests.client.scene import Scene
+from tests.client.test_reconnecting import Diary
 from tests.serve.provers import CRYPTOSIGN, KEY, WAMPCRA, known, token
 
 from rocade import (
@@ -147,6 +149,20 @@ async def test_a_router_that_does_not_know_the_password_is_refused(scene: Scene)
     async with entered(scene, {"scram": Impostor()}):
         with pytest.raises(HandshakeRefused, match="the router does not know the password"):
             await scene.connect("memory-json", credentials=Scram("joe", "pencil"))
+
+
+async def test_a_client_whose_token_expires_comes_again_with_a_fresh_one(scene: Scene, way: str) -> None:
+    diary, tokens = Diary(), []
+
+    def fresh() -> str:
+        tokens.append(token(exp=int(time.time()) + (86_400 if tokens else 2)))
+        return tokens[-1]
+
+    session = await scene.connect(way, credentials=Jwt(fresh), **diary.hooks())
+    await diary.wait_for("join", 2)
+
+    assert len(tokens) == 2
+    assert (session.authid, session.authmethod) == ("joe", "jwt")
 
 
 async def test_a_failing_source_of_tickets_fails_the_connection(scene: Scene) -> None:

@@ -92,8 +92,9 @@ def connect(
 
     async def open_link(connected: Callable[[Link], Receiver]) -> Link:
         nonlocal surroundings
-        if surroundings is None:
-            surroundings = Surroundings(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        if surroundings is None or surroundings.loop is not loop:
+            surroundings = Surroundings(loop)
         dial = dial_websocket if kind == "websocket" else dial_rawsocket
         return await dial(surroundings, target, link_options, connected)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
+from picows import WSMsgType
 
 from rocade.errors import ConnectionFailed
 from rocade.net.connection import Surroundings, peer_name
@@ -268,6 +269,7 @@ class WebSocketClientConnection(WebSocketConnection):
             serializer: the one that was chosen.
             options: for the connection.
         """
+        self._mask: Callable[[WSMsgType, bytes], bytes] = _no_frame
         shared = WEBSOCKET[serializer]
         super().__init__(
             surroundings,
@@ -282,6 +284,11 @@ class WebSocketClientConnection(WebSocketConnection):
         # Each frame has a mask of its own, so nothing is shared between connections.
         self.wire = Wire(shared.name, shared.serializer, self._frame, websocket_payload)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `WebSocketConnection`."""
+        super().connection_lost(exc)
+        self._mask = _no_frame  # it belongs to the parser, which refers back to this
+
     def _frame(self, payload: bytes) -> bytes:
         frame: bytes = self._mask(self._own_type, payload)
         return frame
@@ -292,6 +299,10 @@ class WebSocketClientConnection(WebSocketConnection):
     def _new_parser(self) -> Any:
         parser, self._mask = new_client_parser(self, self._parser_failed, self._frame_limit())
         return parser
+
+
+def _no_frame(_kind: WSMsgType, _payload: bytes) -> bytes:
+    return b""
 
 
 def masked_frame(opcode: int, payload: bytes) -> bytes:
