@@ -148,6 +148,22 @@ async def test_code_that_cannot_be_loaded_changes_nothing_and_is_shown(tmp_path:
             assert (await call_until(session, 2))[-1] == 2
 
 
+async def test_what_changes_again_while_it_is_loaded_is_loaded_again(tmp_path: Path) -> None:
+    write(tmp_path)
+    with dev(tmp_path) as program:
+        program.wait_for("application ready")
+        write(tmp_path, text=APP + '\nprint("loading", flush=True)\nimport threading\nthreading.Event().wait()\n')
+        program.wait_for("loading")
+
+        write(tmp_path, 2)
+
+        program.wait_for("application ready", 2)
+        assert "changed again: app.py" in program.text
+        assert "goes on" not in program.text
+        async with rocade.connect(program.url) as session:
+            assert await session.call("demo.version") == 2
+
+
 async def test_an_application_that_does_not_start_is_started_by_the_next_change(tmp_path: Path) -> None:
     broken = APP.replace(
         "@app.register\ndef version", '@app.on("app.ready")\ndef fail():\n    1 / 0\n\n@app.register\ndef version'

@@ -164,15 +164,15 @@ class Supervisor:
             changed = asyncio.ensure_future(self._changes.wait())
             try:
                 await asyncio.wait({loading, changed}, return_when=asyncio.FIRST_COMPLETED)
-                is_loaded = loading.done() and loading.result()
+                is_decided = loading.done()
             finally:
                 changed.cancel()
                 loading.cancel()
-            if is_loaded:
+            if is_decided and loading.result():
                 return True
             await self._fresh.kill()
             self._fresh = None
-            if loading.done():
+            if is_decided:
                 return False
             logger.info("changed again: %s", ", ".join(self._changes.take()))
 
