@@ -82,7 +82,10 @@ class ProcedureEndpoint:
         except Exception as error:
             if isinstance(error, TimeoutError) and self.declared.timeout is not None and limit.expired():
                 raise self._too_long() from None
-            raise self._reported(error, details, args, kwargs) from None
+            reported = self._reported(error, details, args, kwargs)
+            if reported is error:
+                raise
+            raise reported from None
         finally:
             work.end()
 
@@ -102,7 +105,10 @@ class ProcedureEndpoint:
         except Exception as error:
             if isinstance(error, TimeoutError) and limit.expired():
                 raise self._too_long() from None
-            raise self._reported(error, details, args, kwargs) from None
+            reported = self._reported(error, details, args, kwargs)
+            if reported is error:
+                raise
+            raise reported from None
         finally:
             work.end()
 
