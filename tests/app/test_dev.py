@@ -80,7 +80,12 @@ async def test_a_change_restarts_the_application_and_connections_stay(tmp_path: 
         async with hook as session:
             id = session.id
             for version in (2, 3, 4):
-                write(tmp_path, version)
+                if version == 3:  # some editors save so
+                    (tmp_path / "new").mkdir()
+                    write(tmp_path / "new", version)
+                    (tmp_path / "new" / "app.py").replace(tmp_path / "app.py")
+                else:
+                    write(tmp_path, version)
                 # Whatever is called in between is answered, by the old code or by the new.
                 answers = await call_until(session, version)
 
@@ -88,7 +93,7 @@ async def test_a_change_restarts_the_application_and_connections_stay(tmp_path: 
                 assert answers == sorted(answers)
             assert (session.id, lost) == (id, [])
         assert program.stop() == 0
-        assert program.text.count("application ready after") == 4
+        assert program.text.count("application ready after") >= 4
         assert "changed: app.py" in program.text
         assert "Traceback" not in program.text
 
