@@ -19,12 +19,14 @@ SOURCE = Path(__file__).parents[2] / "src"
 class Program:
     """A process, and what it says on standard output and standard error."""
 
-    def __init__(self, *arguments: str | Path, directory: Path, **environment: str) -> None:
+    def __init__(self, *arguments: str | Path, directory: Path, own_group: bool = False, **environment: str) -> None:
         """Start it.
 
         Args:
             *arguments: of the Python interpreter.
             directory: where it runs.
+            own_group: whether it is the first of a group of processes, see `signal_group`; nobody ends such a group
+                when the tests are killed.
             **environment: more for its environment.
         """
         paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -34,7 +36,7 @@ class Program:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            start_new_session=own_group,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "NO_COLOR": "1", **environment},
         )
         self._lines: list[str] = []
@@ -75,7 +77,7 @@ class Program:
         self._process.send_signal(number)
 
     def signal_group(self, number: signal.Signals) -> None:
-        """Send a signal to it and to its children, as a terminal does."""
+        """Send a signal to it and to its children, as a terminal does; it needs a group of its own."""
         os.killpg(self._process.pid, number)
 
     def wait(self) -> int:

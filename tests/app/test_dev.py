@@ -58,8 +58,9 @@ def write(directory: Path, version: int = 1, text: str = APP) -> None:
     (directory / "app.py").write_text(text.replace("text, 1", f"text, {version}"), encoding="utf-8")
 
 
-def dev(directory: Path, *arguments: str) -> Program:
-    return Program("-m", "rocade", "dev", *(arguments or ("app.py",)), "--port", "0", directory=directory)
+def dev(directory: Path, *arguments: str, own_group: bool = False) -> Program:
+    command = ("-m", "rocade", "dev", *(arguments or ("app.py",)), "--port", "0")
+    return Program(*command, directory=directory, own_group=own_group)
 
 
 async def call_until(session: Session, version: int) -> list[int]:
@@ -246,7 +247,7 @@ async def test_files_are_served_as_the_latest_code_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_to_all_of_them_ends_them_in_order(tmp_path: Path, number: signal.Signals) -> None:
     write(tmp_path, text=APP + '\n@app.on("app.stopping")\ndef stopping():\n    print("cleaning up", flush=True)\n')
-    with dev(tmp_path) as program:
+    with dev(tmp_path, own_group=True) as program:
         program.wait_for("application ready")
 
         program.signal_group(number)
