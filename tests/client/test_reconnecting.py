@@ -173,6 +173,25 @@ async def test_what_a_hook_registers_is_registered_anew_by_the_hook(scene: Scene
         assert await session.call("com.example.which") == 2
 
 
+async def test_what_a_hook_registers_in_another_session_is_restored(scene: Scene) -> None:
+    scene.gateway.resume_window = 0
+    diary, other = Diary(), await scene.connect()
+
+    async def echo(value: int) -> int:
+        return value
+
+    async with through_proxy(scene, **diary.hooks()) as (proxy, session):
+
+        async def joined(_: Session) -> None:
+            await session.register(echo, "com.example.echo")
+
+        await scene.connect(on_join=joined)
+        proxy.cut()
+        await diary.wait_for("join", 2)
+
+        assert await other.call("com.example.echo", 1) == 1
+
+
 async def test_requests_wait_while_there_is_no_connection(scene: Scene) -> None:
     lost = asyncio.Event()
 
