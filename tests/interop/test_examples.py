@@ -53,4 +53,4 @@ def test_an_example_tells_its_story(
 
 
 def test_every_example_is_run() -> None:
-    assert sorted(os.listdir(EXAMPLES)) == ["autobahn_js.mjs", "autobahn_python.py", "wampy_js.mjs"]
+    assert sorted(os.listdir(EXAMPLES)) == ["autobahn_js.mjs", "autobahn_python.py", "rocade_python.py", "wampy_js.mjs"]
