@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from rocade import (
     SessionClosed,
     connect,
 )
+from rocade.client.connect import connect_over
+from rocade.net.link import Link, Receiver
+from rocade.net.memory import linked_pair
+from rocade.wamp.codec import CBOR, JSON, MSGPACK
 
 QUICK = Reconnect(first_delay=0.01, max_delay=0.05)
 
@@ -116,6 +120,28 @@ async def test_a_session_is_resumed_and_nothing_is_lost(scene: Scene, scheme: st
         *5 * ("disconnect", "connect", "resume"),
         *("leave", "disconnect"),
     ]
+
+
+async def test_a_session_is_resumed_with_another_serializer(scene: Scene) -> None:
+    diary, other = Diary(), await scene.connect()
+    serializers = iter((JSON, CBOR, MSGPACK))
+
+    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
+        return linked_pair(scene.entrance, connected, serializer=next(serializers))[1]
+
+    async with (
+        other.events("com.example.topic") as events,
+        connect_over(open_link, "realm1", reconnect=QUICK, **diary.hooks()) as session,  # type: ignore[arg-type]
+    ):
+        for count in (1, 2):
+            for number in range(10):
+                await session.publish("com.example.topic", number, b"\x00\xff", text="é")
+            session._channel.outbox.flush()
+            session._connector._peer.link.abort()  # type: ignore[union-attr]  # what is on its way is lost
+            await diary.wait_for("resume", count)
+            for number in range(10):
+                event = await within(anext(events))
+                assert (event.args, event.kwargs) == ([number, b"\x00\xff"], {"text": "é"})
 
 
 async def test_a_session_that_cannot_be_resumed_is_replaced(scene: Scene) -> None:
