@@ -71,7 +71,7 @@ class ApplicationError(RocadeError):
         kwargs: keyword payload.
     """
 
-    def __init__(self, uri: str, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, uri: str, /, *args: Any, **kwargs: Any) -> None:
         """
         Args:
             uri: the error's URI, such as "com.example.out_of_stock".
@@ -103,7 +103,7 @@ class CallCanceled(ApplicationError):
 
     uri = "wamp.error.canceled"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """As `ApplicationError`, the URI of which is fixed."""
         super().__init__(type(self).uri, *args, **kwargs)
 
@@ -113,7 +113,7 @@ class CallTimeout(ApplicationError, TimeoutError):
 
     uri = "wamp.error.timeout"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """As `ApplicationError`, the URI of which is fixed."""
         super().__init__(type(self).uri, *args, **kwargs)
 
@@ -123,7 +123,7 @@ class InvalidArgument(ApplicationError, ValueError):
 
     uri = "wamp.error.invalid_argument"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """As `ApplicationError`, the URI of which is fixed."""
         super().__init__(type(self).uri, *args, **kwargs)
 
@@ -133,7 +133,7 @@ class NoSuchProcedure(ApplicationError, LookupError):
 
     uri = "wamp.error.no_such_procedure"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """As `ApplicationError`, the URI of which is fixed."""
         super().__init__(type(self).uri, *args, **kwargs)
 
@@ -143,7 +143,7 @@ class NotAuthorized(ApplicationError, PermissionError):
 
     uri = "wamp.error.not_authorized"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """As `ApplicationError`, the URI of which is fixed."""
         super().__init__(type(self).uri, *args, **kwargs)
 

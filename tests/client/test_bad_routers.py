@@ -258,3 +258,17 @@ async def test_what_comes_right_behind_the_response_is_read() -> None:
     mask, payload = received[0][2:6], received[0][6:10]
     assert (first, length) == (0x8A, 0x84)
     assert bytes(a ^ b for a, b in zip(mask, payload, strict=True)) == b"ping"
+
+
+async def test_a_message_in_fragments_is_put_together() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(await reader.readuntil(b"\r\n\r\n")))
+        await reader.read(1)
+        welcome = json.dumps(WELCOME).encode()
+        # Text, not final; a ping in between; the rest.
+        writer.write(bytes((0x01, 5)) + welcome[:5] + websocket_frame(0x9, b"") + bytes((0x00, 3)) + welcome[5:8])
+        writer.write(bytes((0x80, len(welcome) - 8)) + welcome[8:])
+        await reader.read()
+
+    async with server(serve) as port, connect(f"ws://127.0.0.1:{port}/ws", reconnect=False) as session:
+        assert session.id == 1

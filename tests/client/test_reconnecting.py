@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from rocade import (
     SessionClosed,
     connect,
 )
+from rocade.client.connect import connect_over
+from rocade.net.link import Link, Receiver
+from rocade.net.memory import linked_pair
+from rocade.wamp.codec import CBOR, JSON, MSGPACK
 
 QUICK = Reconnect(first_delay=0.01, max_delay=0.05)
 
@@ -118,6 +122,28 @@ async def test_a_session_is_resumed_and_nothing_is_lost(scene: Scene, scheme: st
     ]
 
 
+async def test_a_session_is_resumed_with_another_serializer(scene: Scene) -> None:
+    diary, other = Diary(), await scene.connect()
+    serializers = iter((JSON, CBOR, MSGPACK))
+
+    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
+        return linked_pair(scene.entrance, connected, serializer=next(serializers))[1]
+
+    async with (
+        other.events("com.example.topic") as events,
+        connect_over(open_link, "realm1", reconnect=QUICK, **diary.hooks()) as session,  # type: ignore[arg-type]
+    ):
+        for count in (1, 2):
+            for number in range(10):
+                await session.publish("com.example.topic", number, b"\x00\xff", text="é")
+            session._channel.outbox.flush()
+            session._connector._peer.link.abort()  # type: ignore[union-attr]  # what is on its way is lost
+            await diary.wait_for("resume", count)
+            for number in range(10):
+                event = await within(anext(events))
+                assert (event.args, event.kwargs) == ([number, b"\x00\xff"], {"text": "é"})
+
+
 async def test_a_session_that_cannot_be_resumed_is_replaced(scene: Scene) -> None:
     scene.gateway.resume_window = 0
     diary, other = Diary(), await scene.connect()
@@ -171,6 +197,25 @@ async def test_what_a_hook_registers_is_registered_anew_by_the_hook(scene: Scene
         proxy.cut()
         await within(again.wait())
         assert await session.call("com.example.which") == 2
+
+
+async def test_what_a_hook_registers_in_another_session_is_restored(scene: Scene) -> None:
+    scene.gateway.resume_window = 0
+    diary, other = Diary(), await scene.connect()
+
+    async def echo(value: int) -> int:
+        return value
+
+    async with through_proxy(scene, **diary.hooks()) as (proxy, session):
+
+        async def joined(_: Session) -> None:
+            await session.register(echo, "com.example.echo")
+
+        await scene.connect(on_join=joined)
+        proxy.cut()
+        await diary.wait_for("join", 2)
+
+        assert await other.call("com.example.echo", 1) == 1
 
 
 async def test_requests_wait_while_there_is_no_connection(scene: Scene) -> None:

@@ -17,8 +17,8 @@ from .router import PATIENCE_S, Router
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "clients"
 
 
-def python_example(folder: Path) -> list[str | Path]:
-    return [sys.executable, EXAMPLES / "autobahn_python.py"]
+def python_example(name: str) -> Callable[[Path], list[str | Path]]:
+    return lambda folder: [sys.executable, EXAMPLES / name]
 
 
 def js_example(name: str) -> Callable[[Path], list[str | Path]]:
@@ -33,8 +33,13 @@ def js_example(name: str) -> Callable[[Path], list[str | Path]]:
 
 @pytest.mark.parametrize(
     "command",
-    [python_example, js_example("autobahn_js.mjs"), js_example("wampy_js.mjs")],
-    ids=["autobahn_python.py", "autobahn_js.mjs", "wampy_js.mjs"],
+    [
+        python_example("rocade_python.py"),
+        python_example("autobahn_python.py"),
+        js_example("autobahn_js.mjs"),
+        js_example("wampy_js.mjs"),
+    ],
+    ids=["rocade_python.py", "autobahn_python.py", "autobahn_js.mjs", "wampy_js.mjs"],
 )
 def test_an_example_tells_its_story(
     own_router: Router, tmp_path: Path, command: Callable[[Path], list[str | Path]]
@@ -48,4 +53,4 @@ def test_an_example_tells_its_story(
 
 
 def test_every_example_is_run() -> None:
-    assert sorted(os.listdir(EXAMPLES)) == ["autobahn_js.mjs", "autobahn_python.py", "wampy_js.mjs"]
+    assert sorted(os.listdir(EXAMPLES)) == ["autobahn_js.mjs", "autobahn_python.py", "rocade_python.py", "wampy_js.mjs"]

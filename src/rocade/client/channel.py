@@ -103,6 +103,8 @@ class Channel:
             self._last_request = 0
             self.outbox.forget()
         self.roles = roles
+        if resumed and self.codec.serializer is not link.wire.serializer:
+            self.outbox.translate(self.codec.serializer, link.wire.serializer)
         self.codec = CODECS[link.wire.serializer.name]
         self._counts = resumable
         self.outbox.attach(link, keeps=resumable)

@@ -282,7 +282,7 @@ class Connector:
             refused = await self._session._callee.restore()
 
     async def _after_join(self) -> None:
-        token = in_join_hook.set(True)
+        token = in_join_hook.set(self._session)
         try:
             await self._tell("join")
         finally:

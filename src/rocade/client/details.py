@@ -24,7 +24,7 @@ class CallResult:
 
     __slots__ = ("args", "kwargs")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """
         Args:
             *args: positional results.
@@ -93,7 +93,7 @@ class CallDetails(Context):
         default=None, repr=False
     )
 
-    async def progress(self, *args: Any, **kwargs: Any) -> None:
+    async def progress(self, /, *args: Any, **kwargs: Any) -> None:
         """Send a progressive result; waits while the connection is full. Does nothing if the caller takes none."""
         if self.wants_progress and self.send_progress is not None:
             await self.send_progress(args, kwargs)

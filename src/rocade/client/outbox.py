@@ -7,6 +7,7 @@ from collections import deque
 
 from rocade.errors import PayloadTooLarge
 from rocade.net.link import Link
+from rocade.wamp.codec import Serializer
 
 __all__ = ["Outbox"]
 
@@ -77,6 +78,15 @@ class Outbox:
         for payload in list(self._kept):
             self._write(payload)
         self._settle()
+
+    def translate(self, before: Serializer, after: Serializer) -> None:
+        """The session goes on with another serializer: so does what may have to be sent again.
+
+        Raises:
+            PayloadNotSerializable: some of it has no form there.
+        """
+        self._kept = deque(after.encode(before.decode(payload), before) for payload in self._kept)
+        self._kept_bytes = sum(map(len, self._kept))
 
     def detach(self) -> None:
         """The link is gone."""

@@ -27,8 +27,9 @@ __all__ = ["Hook", "Session"]
 Hook = Callable[..., Awaitable[None] | None]
 """A plain or a coroutine function that is told of an event in a session's life."""
 
-# Set while `on_join` hooks run: what they register, they will register again in the next session themselves.
-in_join_hook: ContextVar[bool] = ContextVar("in_join_hook", default=False)
+# Set while `on_join` hooks run, to the session that they are of, or to True for any: what they register in it, they
+# will register again in the next session themselves.
+in_join_hook: ContextVar[Session | bool] = ContextVar("in_join_hook", default=False)
 
 _NO_PUBLISH_OPTIONS = PublishOptions()
 
@@ -198,7 +199,7 @@ class Session:
             TypeError: it is no function, or its type hints make no sense.
         """
         chosen = _subscribe_options(options, match, get_retained)
-        return await self._subscriber.subscribe(handler, topic, chosen, is_kept=not in_join_hook.get())
+        return await self._subscriber.subscribe(handler, topic, chosen, is_kept=self._is_outside_hooks())
 
     def events(
         self,
@@ -213,7 +214,7 @@ class Session:
         Args and Raises: as for `subscribe`.
         """
         chosen = _subscribe_options(options, match, get_retained)
-        return EventStream(self._subscriber.events(topic, chosen, is_kept=not in_join_hook.get()))
+        return EventStream(self._subscriber.events(topic, chosen, is_kept=self._is_outside_hooks()))
 
     def history(
         self,
@@ -259,7 +260,7 @@ class Session:
         Raises:
             ApplicationError: the router refuses.
         """
-        await self._testaments.add(topic, args, kwargs, options, scope, is_kept=not in_join_hook.get())
+        await self._testaments.add(topic, args, kwargs, options, scope, is_kept=self._is_outside_hooks())
 
     async def flush_testaments(self, scope: Scope = "destroyed") -> None:
         """Take back all testaments of a scope."""
@@ -296,7 +297,7 @@ class Session:
             TypeError: it is no function, or its type hints make no sense.
         """
         chosen = _register_options(options, match, invoke, concurrency)
-        is_kept = not in_join_hook.get()
+        is_kept = self._is_outside_hooks()
         return await self._callee.register(function, procedure, chosen, is_kept=is_kept, traceback=traceback)
 
     # --- life -------------------------------------------------------------------------------------
@@ -346,6 +347,11 @@ class Session:
     def on_disconnect(self, hook: Hook) -> Hook:
         """Have `hook(session, reason)` called when a connection is gone; the reason is in plain words."""
         return self._add_hook("disconnect", hook)
+
+    def _is_outside_hooks(self) -> bool:
+        """Whether what is made now is to be made anew in another session."""
+        hook = in_join_hook.get()
+        return hook is not True and hook is not self
 
     def _add_hook(self, event: str, hook: Hook) -> Hook:
         self._hooks.setdefault(event, []).append(hook)
