@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "net": {"errors", "wamp"},
     "serve": {"errors", "wamp", "router", "net"},
     "client": {"errors", "wamp", "net"},
+    "blocking": {"client"},
     "cluster": {"errors", "wamp", "router", "serve"},
     "app": {"errors", "wamp", "client", "serve"},
     "node": {"errors", "wamp", "router", "net", "serve", "client", "cluster", "app"},
@@ -28,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"rocade"},
     "batteries": {"rocade"},
     "contrib": {"rocade"},
-    "rocade": {"errors", "client", "app"},  # the package itself: what it offers as `rocade.name`
+    "rocade": {"errors", "client", "blocking", "app"},  # the package itself: what it offers as `rocade.name`
     "__main__": {"cli"},
 }
 SANS_IO = {"errors", "wamp", "router"}
