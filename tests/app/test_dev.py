@@ -148,6 +148,20 @@ async def test_code_that_cannot_be_loaded_changes_nothing_and_is_shown(tmp_path:
             assert (await call_until(session, 2))[-1] == 2
 
 
+async def test_a_change_while_code_is_being_loaded_begins_anew(tmp_path: Path) -> None:
+    write(tmp_path)
+    with dev(tmp_path) as program:
+        program.wait_for("application ready")
+        async with rocade.connect(program.url) as session:
+            write(tmp_path, 2, "import threading\nprint('loading')\nthreading.Event().wait()\n" + APP)
+            program.wait_for("loading")
+            write(tmp_path, 3)
+            await call_until(session, 3)
+        assert program.stop() == 0
+        assert "changed again: app.py" in program.text
+        assert "goes on" not in program.text
+
+
 async def test_an_application_that_does_not_start_is_started_by_the_next_change(tmp_path: Path) -> None:
     broken = APP.replace(
         "@app.register\ndef version", '@app.on("app.ready")\ndef fail():\n    1 / 0\n\n@app.register\ndef version'

@@ -164,7 +164,8 @@ class Supervisor:
             changed = asyncio.ensure_future(self._changes.wait())
             try:
                 await asyncio.wait({loading, changed}, return_when=asyncio.FIRST_COMPLETED)
-                is_loaded = loading.done() and loading.result()
+                has_ended = loading.done()
+                is_loaded = has_ended and loading.result()
             finally:
                 changed.cancel()
                 loading.cancel()
@@ -172,7 +173,7 @@ class Supervisor:
                 return True
             await self._fresh.kill()
             self._fresh = None
-            if loading.done():
+            if has_ended:
                 return False
             logger.info("changed again: %s", ", ".join(self._changes.take()))
 
