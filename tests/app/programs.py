@@ -83,7 +83,8 @@ class Program:
     def wait(self) -> int:
         """Wait until it has ended; returns its exit code."""
         code = self._process.wait(TIMEOUT)
-        self._reader.join()
+        self._reader.join(TIMEOUT)
+        assert not self._reader.is_alive(), "it has ended, but a child of it has its standard output open"
         if self._process.stdout is not None:
             self._process.stdout.close()
         return code

@@ -15,9 +15,21 @@ def test_every_name_is_there() -> None:
         assert getattr(rocade, name) is not None
 
 
+def test_completion_shows_what_is_for_users() -> None:
+    assert {name for name in dir(rocade) if not name.startswith("__")} == {*rocade._LAZY, "blocking", "testing"}
+
+
+def test_the_blocking_client_is_there_without_an_import_of_its_own() -> None:
+    code = "import rocade; print(rocade.blocking.connect.__module__)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "rocade.client.blocking"
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(rocade.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.asname: statement.module
         for statement in block.body
@@ -25,7 +37,7 @@ def test_type_checkers_see_the_same_names() -> None:
         for alias in statement.names
     }
 
-    assert seen == rocade._LAZY
+    assert {name: module for name, module in seen.items() if name not in rocade._MODULES} == rocade._LAZY
 
 
 def test_the_package_alone_imports_nothing() -> None:
