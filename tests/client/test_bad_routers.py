@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.client.scene import within
 
-from rocade import ConnectionFailed, ConnectionLost, HandshakeRefused, Reconnect, connect
+from rocade import Anonymous, ConnectionFailed, ConnectionLost, HandshakeRefused, Reconnect, Scram, connect
 from rocade.errors import ProtocolViolation
 from rocade.net.dial import RequestRefused
 from rocade.net.wires import websocket_frame
@@ -195,6 +195,35 @@ async def rawsocket_router(*answers: list[Any] | bytes, after: list[Any] | bytes
 async def test_a_wrong_answer_to_hello_ends_the_attempt(answer: Any, complaint: str) -> None:
     async with rawsocket_router(answer) as url:
         with pytest.raises(ProtocolViolation, match=complaint):
+            await connect(url, serializer="json")
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"authmethod": "anonymous"},
+        {"authmethod": "scram"},
+        {"authmethod": "scram", "authextra": {"verifier": ""}},
+        {"authmethod": "scram", "authextra": {"scram_server_signature": ""}},
+        {"resumed": True, "received": 0},
+    ],
+)
+async def test_a_router_that_does_not_ask_does_not_pass_for_one_that_knows_the_password(details: Any) -> None:
+    async with rawsocket_router([2, 1, {"roles": {"broker": {}, "dealer": {}}, **details}]) as url:
+        with pytest.raises((HandshakeRefused, ProtocolViolation), match=r"does not know the password|not asked for"):
+            await connect(url, serializer="json", credentials=Scram("joe", "pencil"))
+
+
+async def test_whoever_also_comes_without_a_secret_asks_for_no_proof() -> None:
+    async with rawsocket_router(WELCOME) as url:
+        session = await connect(url, serializer="json", credentials=[Scram("joe", "pencil"), Anonymous()])
+        await session.close()
+
+
+async def test_a_session_that_nobody_asked_to_resume_is_not_resumed() -> None:
+    async with rawsocket_router([2, 1, {"roles": {"broker": {}}, "resumed": True}]) as url:
+        with pytest.raises(ProtocolViolation, match="session 1 is resumed, which was not asked for"):
             await connect(url, serializer="json")
 
 
