@@ -287,3 +287,32 @@ async def test_what_comes_right_behind_the_response_is_read() -> None:
     mask, payload = received[0][2:6], received[0][6:10]
     assert (first, length) == (0x8A, 0x84)
     assert bytes(a ^ b for a, b in zip(mask, payload, strict=True)) == b"ping"
+
+
+@pytest.mark.parametrize(
+    "end", [[6, {}, "wamp.close.system_shutdown"], [3, {}, "com.example.no"], [2, 1, {"roles": {}}]]
+)
+async def test_a_router_that_ends_every_session_at_once_is_asked_ever_more_rarely(end: list[Any]) -> None:
+    asked: list[int] = []
+    enough = asyncio.Event()
+
+    class Recorded(Reconnect):
+        def delay(self, attempt: int) -> float:
+            asked.append(attempt)
+            if len(asked) == 6:
+                enough.set()
+            return 0.0 if len(asked) < 6 else 60.0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(4))
+        await read_frame(reader)
+        for message in (WELCOME, end):
+            await send_frame(writer, json.dumps(message).encode())
+        await reader.read()
+
+    async with server(serve) as port:
+        session = await connect(f"rs://127.0.0.1:{port}", serializer="json", reconnect=Recorded())
+        await within(enough.wait())
+        await session.close()
+
+    assert asked == [0, 0, 1, 2, 3, 4]
