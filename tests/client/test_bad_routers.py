@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.client.scene import within
 
-from rocade import ConnectionFailed, ConnectionLost, HandshakeRefused, Reconnect, connect
+from rocade import Anonymous, ConnectionFailed, ConnectionLost, HandshakeRefused, Reconnect, Scram, connect
 from rocade.errors import ProtocolViolation
 from rocade.net.dial import RequestRefused
 from rocade.net.wires import websocket_frame
@@ -201,6 +201,35 @@ async def test_a_wrong_answer_to_hello_ends_the_attempt(answer: Any, complaint: 
             await connect(url, serializer="json")
 
 
+@pytest.mark.parametrize(
+    "details",
+    [
+        {},
+        {"authmethod": "anonymous"},
+        {"authmethod": "scram"},
+        {"authmethod": "scram", "authextra": {"verifier": ""}},
+        {"authmethod": "scram", "authextra": {"scram_server_signature": ""}},
+        {"resumed": True, "received": 0},
+    ],
+)
+async def test_a_router_that_does_not_ask_does_not_pass_for_one_that_knows_the_password(details: Any) -> None:
+    async with rawsocket_router([2, 1, {"roles": {"broker": {}, "dealer": {}}, **details}]) as url:
+        with pytest.raises((HandshakeRefused, ProtocolViolation), match=r"does not know the password|not asked for"):
+            await connect(url, serializer="json", credentials=Scram("joe", "pencil"))
+
+
+async def test_whoever_also_comes_without_a_secret_asks_for_no_proof() -> None:
+    async with rawsocket_router(WELCOME) as url:
+        session = await connect(url, serializer="json", credentials=[Scram("joe", "pencil"), Anonymous()])
+        await session.close()
+
+
+async def test_a_session_that_nobody_asked_to_resume_is_not_resumed() -> None:
+    async with rawsocket_router([2, 1, {"roles": {"broker": {}}, "resumed": True}]) as url:
+        with pytest.raises(ProtocolViolation, match="session 1 is resumed, which was not asked for"):
+            await connect(url, serializer="json")
+
+
 async def test_an_abort_says_why() -> None:
     async with rawsocket_router([3, {"message": "not today"}, "com.example.closed"]) as url:
         with pytest.raises(HandshakeRefused, match="not today") as caught:
@@ -275,3 +304,32 @@ async def test_a_message_in_fragments_is_put_together() -> None:
 
     async with server(serve) as port, connect(f"ws://127.0.0.1:{port}/ws", reconnect=False) as session:
         assert session.id == 1
+
+
+@pytest.mark.parametrize(
+    "end", [[6, {}, "wamp.close.system_shutdown"], [3, {}, "com.example.no"], [2, 1, {"roles": {}}]]
+)
+async def test_a_router_that_ends_every_session_at_once_is_asked_ever_more_rarely(end: list[Any]) -> None:
+    asked: list[int] = []
+    enough = asyncio.Event()
+
+    class Recorded(Reconnect):
+        def delay(self, attempt: int) -> float:
+            asked.append(attempt)
+            if len(asked) == 6:
+                enough.set()
+            return 0.0 if len(asked) < 6 else 60.0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readexactly(4))
+        await read_frame(reader)
+        for message in (WELCOME, end):
+            await send_frame(writer, json.dumps(message).encode())
+        await reader.read()
+
+    async with server(serve) as port:
+        session = await connect(f"rs://127.0.0.1:{port}", serializer="json", reconnect=Recorded())
+        await within(enough.wait())
+        await session.close()
+
+    assert asked == [0, 0, 1, 2, 3, 4]

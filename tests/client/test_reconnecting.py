@@ -15,6 +15,7 @@ from tests.client.scene import Scene, within
 from tests.hostile.process import RouterProcess
 
 from rocade import (
+    ApplicationError,
     CallTimeout,
     ConnectionFailed,
     ConnectionLost,
@@ -142,6 +143,35 @@ async def test_a_session_is_resumed_with_another_serializer(scene: Scene) -> Non
             for number in range(10):
                 event = await within(anext(events))
                 assert (event.args, event.kwargs) == ([number, b"\x00\xff"], {"text": "é"})
+
+
+@pytest.mark.parametrize("is_resumed", [True, False])
+async def test_what_is_given_up_without_a_connection_is_given_up_at_the_router_too(
+    scene: Scene, is_resumed: bool
+) -> None:
+    other, diary = await scene.connect(), Diary()
+
+    async def echo(value: int) -> int:
+        return value
+
+    later = Reconnect(first_delay=0.3, max_delay=0.3)
+    async with through_proxy(scene, reconnect=later, **diary.hooks()) as (proxy, session):
+        registration = await session.register(echo, "com.example.echo")
+        subscription = await session.subscribe(echo, "com.example.topic")
+        assert await other.call("com.example.echo", 1) == 1
+        proxy.cut()
+        await diary.wait_for("disconnect")
+        if not is_resumed:
+            await other.call("wamp.session.kill", session.id)
+
+        await within(asyncio.gather(registration.unregister(), subscription.unsubscribe()))
+
+        await diary.wait_for("resume" if is_resumed else "join", 1 if is_resumed else 2)
+        assert await session.call("wamp.subscription.lookup", "com.example.topic") is None
+        with pytest.raises(ApplicationError, match=r"no_such_procedure"):
+            await other.call("com.example.echo", 2)
+        assert await session.call("wamp.session.get", session.id)
+    assert diary.entries.count("join") == (1 if is_resumed else 2)
 
 
 async def test_a_session_that_cannot_be_resumed_is_replaced(scene: Scene) -> None:

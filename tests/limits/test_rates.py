@@ -55,6 +55,22 @@ async def test_a_quiet_client_is_served_while_a_noisy_one_waits() -> None:
         assert await answers(noisy, 25)
 
 
+async def test_whoever_leaves_and_comes_again_still_owes_what_his_authid_owes() -> None:
+    rates = {"message_rate": 0.01, "message_burst": 5}
+    async with running(realm={"per_authid": rates}, auth=TICKETS) as router:
+        client = await router.connect()
+        await client.log_in("joe", "right")
+        client.send(*publications(client, 5))
+        await answers(client, 5)
+        await client.close()
+        await router.until(lambda: not router.gateway.connections)
+
+        client = await router.connect()
+        await client.log_in("joe", "right")
+        client.send(*publications(client, 1))  # is the one too many, and the next one is not read
+        await router.until(lambda: router.counters.reached["authid_message_rate"] == 1)
+
+
 async def test_a_session_that_sends_too_fast_is_ended_where_that_is_wanted() -> None:
     rates = {"message_rate": 1, "message_burst": 10, "too_fast": "close"}
     async with running(realm={"per_session": rates}) as router:

@@ -100,6 +100,18 @@ async def test_so_many_sessions_wait_to_be_resumed_and_the_next_one_just_ends() 
         assert another.session in router.gateway.realms["realm1"].sessions
 
 
+async def test_resuming_takes_the_room_of_a_session_from_that_address() -> None:
+    async with running(transport={"sessions_per_address": 2}) as router:
+        (parked,) = await lose(router, 1)
+        others = [await router.join(resumable=True) for _ in range(2)]
+
+        assert await router.refusal(**resumed_by(parked)) == LIMIT_EXCEEDED
+        assert router.counters.reached["sessions_per_address"] == 1
+        await router.join(**resumed_by(others[0]))  # in place of its own connection
+        assert await router.refusal(**resumed_by(parked)) == LIMIT_EXCEEDED
+        await router.join(ELSEWHERE, **resumed_by(parked))
+
+
 async def test_one_authid_does_not_take_all_the_places() -> None:
     auth = {**TICKETS, "anonymous": {"type": "static", "role": "anonymous"}}
     async with running(realm={"per_authid": {"parked_sessions": 1}}, auth=auth) as router:

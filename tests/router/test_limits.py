@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 from tests.router.scene import EVERYTHING, Scene, invocation, sent_one
 
-from rocade.router.effects import Effect, LimitReached
+from rocade.router.effects import Deliver, Effect, LimitReached
 from rocade.router.history import HistoryRule
 from rocade.router.limits import RealmLimits, SessionLimits
 from rocade.router.session import Session
@@ -159,6 +159,45 @@ def test_a_callee_owes_so_many_answers_also_to_callers_that_do_not_wait(scene: S
 
     scene.yield_(callee, 1)
     assert type(sent_one(scene.call(other, "com.a", **options), callee)) is Invocation
+
+
+def test_a_call_is_not_handed_on_to_a_callee_that_owes_as_many_answers_as_it_may(scene: Scene) -> None:
+    caller = scene.join()
+    one = scene.join(callee=EVERYTHING)
+    busy = scene.join(callee=EVERYTHING, limits=SessionLimits(invocations=1))
+    third = scene.join(callee=EVERYTHING)
+    scene.register(busy, "com.other")
+    scene.call(caller, "com.other")
+    for session in (one, busy, third):
+        scene.register(session, "com.shared", invoke=Invoke.FIRST)
+    scene.call(caller, "com.shared")
+
+    effects = scene.error(one, 1, "wamp.error.unavailable")
+
+    assert type(sent_one(effects, third)) is Invocation
+    assert reached(effects) == ["invocations"]
+    assert len(busy.invocations) == 1
+    assert sent_one(scene.error(third, 1, "wamp.error.unavailable"), caller).error == NOBODY
+
+
+def test_calls_that_wait_are_not_given_to_a_callee_that_owes_as_many_answers_as_it_may(scene: Scene) -> None:
+    caller, working = scene.join(), scene.join()
+    busy = scene.join(limits=SessionLimits(invocations=1))
+    scene.register(busy, "com.other")
+    scene.call(caller, "com.other")
+    scene.register(working, "com.shared", invoke=Invoke.ROUNDROBIN, concurrency=1)
+    for _ in range(4):
+        scene.call(caller, "com.shared")
+
+    effects = scene.register(busy, "com.shared", invoke=Invoke.ROUNDROBIN, concurrency=5)
+
+    assert len(busy.invocations) == 1
+    assert "invocations" in reached(effects)
+    assert type(sent_one(scene.yield_(working, 1), working)) is Invocation  # they still wait for the other one
+    effects = scene.leave(working)
+    answers = [effect.message for effect in effects if type(effect) is Deliver and caller in effect.receivers]
+    assert [answer.error for answer in answers] == ["wamp.error.canceled", NOBODY, NOBODY]
+    assert list(caller.calls) == [1]
 
 
 # What is kept of calls

@@ -123,3 +123,27 @@ async def test_what_was_let_in_while_there_was_no_connection_is_answered_on_the_
 
     assert [type(message) for message in client.take()] == [Welcome] + [Published] * MAX_WAITING
     assert client.link.reading == []
+
+
+async def test_a_long_message_that_was_translated_without_a_connection_counts_among_what_is_kept() -> None:
+    gateway = open_gateway(resume_window=60)
+    publisher = Client(gateway, wire=WIRES["json"])
+    publisher.join()
+    client, welcome = joined(gateway, "msgpack")
+    client.subscribe("com.topic")
+    client.take()
+    parking = gateway.usage(gateway.realms["realm1"]).parking
+
+    publisher.publish("com.topic", ["x" * 100] * 1500)
+    client.link.lose()
+    assert parking.bytes < 1000
+    assert gateway.translating.backlog > 150_000
+    translated = asyncio.Event()
+    gateway.translating.call_below(1, translated.set)
+    async with asyncio.timeout(30):
+        await translated.wait()
+
+    assert parking.bytes > 150_000
+    client = resumed(gateway, client, welcome, "msgpack")
+    assert (parking.sessions, parking.bytes) == (0, 0)
+    gateway.translating.close()

@@ -277,8 +277,10 @@ class _ScramProof(_NoProof):
     def check(self, welcome: WelcomeDetails) -> None:
         extra = welcome.authextra or {}
         given = extra.get("verifier") or extra.get("scram_server_signature")
-        expected = base64.b64encode(self._expected or b"")
-        if not isinstance(given, str) or not hmac.compare_digest(expected, given.encode()):
+        # Without a challenge there is nothing that it could have proved.
+        expected = None if self._expected is None else base64.b64encode(self._expected)
+        is_proved = isinstance(given, str) and expected is not None and hmac.compare_digest(expected, given.encode())
+        if not is_proved:
             raise HandshakeRefused("wamp.error.authentication_failed", "the router does not know the password itself")
 
 

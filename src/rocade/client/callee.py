@@ -163,9 +163,17 @@ class Callee:
         """Have the router send no more."""
         self._all.pop(registration, None)
         id, registration.id = registration.id, 0
-        if id and self._channel.is_open:
-            await self._channel.request(Unregister, id)
-        self._by_id.pop(id, None)
+        if not id:
+            return
+
+        def unregistered(_: Unregistered) -> None:
+            # Not before: until then the router sends invocations.
+            self._by_id.pop(id, None)
+
+        if self._channel.is_open:
+            await self._channel.request(Unregister, id, then=unregistered)
+        else:
+            self._channel.request_unheard(Unregister, id, then=unregistered)
 
     def _unregistered(self, message: Unregistered) -> None:
         if message.request:

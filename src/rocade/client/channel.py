@@ -214,17 +214,20 @@ class Channel:
         self._requests[request] = future, then
         return await future
 
-    def request_unheard(self, make: Callable[..., Message], *fields: Any) -> None:
-        """Send a request whose answer interests nobody, unless there is no session.
+    def request_unheard(self, make: Callable[..., Message], *fields: Any, then: _Answer | None = None) -> None:
+        """Send a request for whose answer nobody waits, unless there is no session.
+
+        Without a connection it goes out when the session is resumed.
 
         Args:
             make: the message's class.
             *fields: what follows the id in it.
+            then: see `request`.
         """
-        if self.is_open:
+        if self.is_open or self._counts:
             future: asyncio.Future[Any] = self.loop.create_future()
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._requests[self.send_request(make, *fields)] = future, None
+            self._requests[self.send_request(make, *fields)] = future, then
 
     # --- messages in ------------------------------------------------------------------------------
 

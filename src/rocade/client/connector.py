@@ -29,6 +29,10 @@ DEFAULT_TIMEOUT = 10.0
 _EXPIRY_GRACE = 30.0
 """Seconds beyond the router's window for which a session may still be resumed: it may notice later than we do."""
 
+_BRIEF = 5.0
+"""Seconds within which a session that is lost, or ended, was a brief one. After several the next attempts come later: a
+router that lets us in and turns us out again must not be asked hundreds of times in a second."""
+
 # GOODBYE with one of these is meant for this client.
 _FINAL_REASONS = {"wamp.close.killed", "wamp.close.normal", "wamp.close.logout"}
 
@@ -64,6 +68,9 @@ class Connector:
         self._closed: asyncio.Future[Exception | None] = self._channel.loop.create_future()
         self._closing = False
         self._has_connected = False
+        # When the latest connection got its session, and how many in a row had theirs for a moment only.
+        self._joined_at = 0.0
+        self._brief = 0
         self._ping_interval = ping_interval
         # Seconds that an attempt may take; the first connection has them for all of its attempts.
         self._timeout = DEFAULT_TIMEOUT
@@ -153,6 +160,7 @@ class Connector:
         if not resumed and self._peer is not None:
             self._lose("the session ended")
         self._peer = peer
+        self._joined_at = channel.loop.time()
         session.id = welcome.session
         if not resumed:
             session.welcome = details
@@ -210,6 +218,7 @@ class Connector:
             return
         if self._task is not None:
             self._task.cancel()
+        self._brief = self._brief + 1 if self._channel.loop.time() - self._joined_at < _BRIEF else 0
         self._task = self._channel.loop.create_task(work)
 
     async def _replace(self, left: LeaveReason | None, text: str, *, is_final: bool) -> None:
@@ -229,8 +238,9 @@ class Connector:
 
     async def _try_again(self, reconnect: Reconnect, was_resumable: bool) -> None:
         refusals = attempt = 0
+        earlier = max(0, self._brief - 1)
         while True:
-            await asyncio.sleep(reconnect.delay(attempt))
+            await asyncio.sleep(reconnect.delay(earlier + attempt))
             try:
                 async with asyncio.timeout(self._timeout):
                     resumed = await self._attempt()

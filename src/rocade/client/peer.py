@@ -22,6 +22,7 @@ from rocade.wamp.messages import (
     Hello,
     Message,
     Welcome,
+    WelcomeDetails,
 )
 
 __all__ = ["Owner", "Peer"]
@@ -218,16 +219,35 @@ class Peer:
             logger.debug("%s is not for clients", type(message).__name__)
 
     def _welcomed(self, welcome: Welcome) -> None:
-        method = welcome.details.authmethod
-        proof = self._proofs.get(method or "")
-        if proof is not None and welcome.details.resumed is not True:
-            proof.check(welcome.details)
+        wanted = self._hello.details.resume_session
+        if welcome.details.resumed is not True:
+            self._check_router(welcome.details)
+        elif welcome.session != wanted:
+            raise ProtocolViolation(f"session {welcome.session} is resumed, which was not asked for")
         self._state = SessionState.ESTABLISHED
         self._handlers = self._channel.handlers
         self._has_session = True
         self._owner.joined(self, welcome)
         if not self.welcome.done():
             self.welcome.set_result(welcome)
+
+    def _check_router(self, details: WelcomeDetails) -> None:
+        """Make sure that the router is who it claims to be. It cannot get around that by leaving out how we got in.
+
+        Raises:
+            HandshakeRefused: it is not, for none of the methods that it may mean.
+        """
+        proof = self._proofs.get(details.authmethod or "")
+        refusal: HandshakeRefused | None = None
+        for each in (proof,) if proof is not None else self._proofs.values():
+            try:
+                each.check(details)
+            except HandshakeRefused as error:
+                refusal = error
+            else:
+                return
+        if refusal is not None:
+            raise refusal
 
     def _challenged(self, challenge: Challenge) -> None:
         proof = self._proofs.get(challenge.method)

@@ -13,7 +13,8 @@ class Reconnect:
     """How lost connections are replaced.
 
     Attributes:
-        first_delay: seconds before the second attempt; the first one follows at once.
+        first_delay: seconds before the second attempt; the first one follows at once, unless the connection before it,
+            too, had lasted for a moment only.
         factor: by which the delay grows.
         max_delay: its longest, in seconds.
         jitter: share of the delay, up to which it is shortened at random, so that not all clients come at once.

@@ -191,6 +191,8 @@ class Subscriber:
         del self._by_id[subscription.id]
         if self._channel.is_open:
             await self._channel.request(Unsubscribe, subscription.id)
+        else:
+            self._channel.request_unheard(Unsubscribe, subscription.id)
 
     async def restore(self) -> None:
         """Subscribe again, in a new session."""

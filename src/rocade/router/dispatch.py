@@ -118,12 +118,31 @@ class Dispatcher:
         kept, registration = pending.kept, pending.registration
         if kept is not None and pending.caller is not None and not pending.killed:
             kept.tried |= {callee}
-            while (other := registration.choose(self._random_below, kept.tried)) is not None:
+            other, effects = self._choose(pending, kept)
+            while other is not None:
                 if missing_feature(other, kept.message.options) is None:
-                    return self._invoke(pending, other, kept)
+                    return [*effects, *self._invoke(pending, other, kept)]
                 kept.tried |= {other}
+                other, more = self._choose(pending, kept)
+                effects.extend(more)
             if registration.has_others(kept.tried) and self._wait(pending, kept, in_front=True):
-                return []
+                return effects
+            effects.extend(self._none_available(pending))
+            return effects
+        return self._none_available(pending)
+
+    def _choose(self, pending: PendingCall, kept: KeptCall) -> tuple[Session | None, list[Effect]]:
+        """Whom to try next. One that owes as many answers as it may counts as tried, and the operator is told."""
+        effects: list[Effect] = []
+        while (callee := pending.registration.choose(self._random_below, kept.tried)) is not None:
+            if len(callee.invocations) < callee.max_invocations:
+                break
+            kept.tried |= {callee}
+            assert pending.caller is not None
+            effects.append(LimitReached(pending.caller, "invocations"))
+        return callee, effects
+
+    def _none_available(self, pending: PendingCall) -> list[Effect]:
         return self.fail(pending, NO_AVAILABLE_CALLEE, f"no callee of {shown(pending.registration.uri)} is available")
 
     # --- calls that wait for a callee -------------------------------------------------------------
@@ -147,16 +166,20 @@ class Dispatcher:
             Effects for the call that has waited longest of those that a free callee has not refused yet. The rest
             is left to another `ServeWaiting`.
         """
-        waiting = registration.waiting or ()
-        for pending in waiting:
+        effects: list[Effect] = []
+        for pending in list(registration.waiting or ()):
             kept = pending.kept
             assert kept is not None
-            callee = registration.choose(self._random_below, kept.tried)
+            callee, reached = self._choose(pending, kept)
+            effects.extend(reached)
             if callee is not None:
-                return [*self._take_up(pending, callee, kept), *self.served(registration)]
+                return [*effects, *self._take_up(pending, callee, kept), *self.served(registration)]
             if not kept.tried:
                 break
-        return []
+            if not registration.has_others(kept.tried):
+                self._withdraw(pending)
+                effects.extend(self._none_available(pending))
+        return effects
 
     def _take_up(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
         self._withdraw(pending)

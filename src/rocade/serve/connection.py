@@ -359,11 +359,14 @@ class Connection:
                 "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
             )
         self._gateway.check_room(realm, identity.authid, identity.authrole)
-        if self.address is not None and not self._door.has_room_for_session(self.address):
-            raise full("sessions_per_address", "too many sessions are open from this address")
+        self._check_room_at_door()
         if self._is_guarded:
             self._gateway.failed_logins.succeeded(self.address, attempt.hello.details.authid)
         self._welcome(attempt, realm, identity)
+
+    def _check_room_at_door(self) -> None:
+        if self.address is not None and not self._door.has_room_for_session(self.address):
+            raise full("sessions_per_address", "too many sessions are open from this address")
 
     def _refuse(self, refusal: HandshakeRefused) -> None:
         why = refusal.reason if isinstance(refusal, AuthenticationFailed) else str(refusal)
@@ -433,6 +436,10 @@ class Connection:
     def _resume(self, hello: Hello) -> None:
         """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
         resumption = find(self._gateway.realms.get(hello.realm), hello)
+        before = resumption.session.connection
+        if before is None or (before.address, before._door) != (self.address, self._door):
+            # Before the token is looked at, which is good for once: it stays good.
+            self._check_room_at_door()
         resumption.check(hello, self.link)
         session, realm = resumption.session, resumption.realm
         if session.connection is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from rocade.router.session import Session
 
 __all__ = ["Allowances", "RoleAllowances", "Usage"]
+
+MAX_FORMER = 10_000
+"""Authids without a session of which it is remembered how fast they sent."""
 
 
 class RoleAllowances(Struct, frozen=True, kw_only=True):
@@ -95,6 +99,8 @@ class Usage:
         self._sessions: dict[str, int] = {}
         # (authid, role) -> what its sessions share
         self._authid_gauges: dict[tuple[str, str], Gauge] = {}
+        # The same of those whose sessions are all over, or coming again would be worth a burst; the latest last.
+        self._former_gauges: OrderedDict[tuple[str, str], Gauge] = OrderedDict()
         kinds = (allowances.every_role, *allowances.roles.values())
         self._counts_authids = any(kind.authid_sessions or kind.authid_rates for kind in kinds)
         if self._counts_authids:
@@ -129,7 +135,14 @@ class Usage:
         else:
             self._sessions.pop(authid, None)
             for key in [key for key in ((authid, role) for role in self._realm.roles) if key in self._authid_gauges]:
-                del self._authid_gauges[key]
+                self._remember(key, self._authid_gauges.pop(key))
+
+    def _remember(self, key: tuple[str, str], gauge: Gauge) -> None:
+        former = self._former_gauges
+        if not gauge.is_full:
+            former[key] = gauge
+        while former and (len(former) > MAX_FORMER or next(iter(former.values())).is_full):
+            former.popitem(last=False)
 
     def gauges(self, session: Session) -> list[Gauge]:
         """What counts how fast a session sends; nothing, if it may send at any speed."""
@@ -143,7 +156,9 @@ class Usage:
             key = (session.authid, session.authrole)
             gauge = self._authid_gauges.get(key)
             if gauge is None:
-                gauge = self._authid_gauges[key] = Gauge("authid_", allowed.authid_rates, self._clock)
+                former = self._former_gauges.pop(key, None)
+                gauge = former or Gauge("authid_", allowed.authid_rates, self._clock)
+                self._authid_gauges[key] = gauge
             gauges.append(gauge)
         if allowed.rates:
             gauges.append(Gauge("", allowed.rates, self._clock))

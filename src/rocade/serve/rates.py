@@ -74,6 +74,11 @@ class Bucket:
         self._since = now
         return -tokens / self._rate if tokens < 0 else 0.0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as good as a new one."""
+        return self._tokens + (self._clock() - self._since) * self._rate >= self._burst
+
 
 class Gauge:
     """The buckets of one kind of rates: of one session, of one authid, or of a realm."""
@@ -101,6 +106,11 @@ class Gauge:
             if longer > wait:
                 wait, limit = longer, "byte_rate"
         return wait, self.name + limit
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is as good as a new one."""
+        return all(bucket.is_full for bucket in (self._messages, self._bytes) if bucket is not None)
 
 
 class Meter:

@@ -114,6 +114,8 @@ class ResumableOutbox(Outbox):
         if slot in self._kept:
             self._kept[self._kept.index(slot)] = frame
             self._kept_bytes += len(frame)
+            if not self._attached and self.resumption is not None:
+                self.resumption.keeps_more(len(frame))
         super().fill(slot, frame)
         if self._kept_bytes > self._limit and not self._closed:
             self._overflow()
