@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "testing": {"rocade"},
     "batteries": {"rocade"},
     "contrib": {"rocade"},
-    "rocade": {"errors", "client", "app"},  # the package itself: what it offers as `rocade.name`
+    "rocade": {"errors", "client", "blocking", "app"},  # the package itself: what it offers as `rocade.name`
     "__main__": {"cli"},
 }
 SANS_IO = {"errors", "wamp", "router"}

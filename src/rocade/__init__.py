@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rocade import blocking as blocking
     from rocade.app.application import Application as Application
     from rocade.app.router import Router as Router
     from rocade.app.router import Sighting as Sighting
@@ -108,10 +109,14 @@ _LAZY = {
     "load_component": "rocade.client.component",
     "run_component": "rocade.client.component",
 }
-__all__ = [*_LAZY, "__version__"]
+# modules that need no import of their own
+_MODULES = ("blocking",)
+__all__ = [*_LAZY, *_MODULES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"rocade.{name}")
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module 'rocade' has no attribute {name!r}")
@@ -120,4 +125,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_MODULES})

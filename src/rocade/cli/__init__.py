@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib import import_module
+from typing import ClassVar, NoReturn
 
 import click
 
@@ -23,39 +24,33 @@ USAGE_ERROR = 2
 class _Commands(click.Group):
     """Commands by name, each in a module of its own that is imported when it is asked for."""
 
-    names = ("check", "dev", "hash", "keygen", "start", "version", "why")
+    # name -> where the command is
+    places: ClassVar[dict[str, str]] = {
+        "call": "rocade.cli.call:call",
+        "check": "rocade.cli.check:check",
+        "dev": "rocade.cli.dev:dev",
+        "hash": "rocade.cli.hash:hash_",
+        "keygen": "rocade.cli.keygen:keygen",
+        "publish": "rocade.cli.publish:publish",
+        "register": "rocade.cli.register:register",
+        "start": "rocade.cli.start:start",
+        "subscribe": "rocade.cli.subscribe:subscribe",
+        "version": "rocade.cli:version",
+        "why": "rocade.cli.why:why",
+    }
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
-        return list(self.names)
+        return list(self.places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, None if there is none."""
-        if cmd_name == "start":
-            from rocade.cli.start import start
-
-            return start
-        if cmd_name == "check":
-            from rocade.cli.check import check
-
-            return check
-        if cmd_name == "dev":
-            from rocade.cli.dev import dev
-
-            return dev
-        if cmd_name == "hash":
-            from rocade.cli.hash import hash_
-
-            return hash_
-        if cmd_name == "keygen":
-            from rocade.cli.keygen import keygen
-
-            return keygen
-        if cmd_name == "why":
-            from rocade.cli.why import why
-
-            return why
-        return version if cmd_name == "version" else None
+        place = self.places.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
 
 @click.command(
