@@ -64,6 +64,10 @@ class Router:
             self.kill()
             raise AssertionError(f"the router did not stop:\n{self.log.read_text()}") from None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """End it without a chance to say goodbye."""
         self._process.kill()

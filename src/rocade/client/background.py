@@ -8,7 +8,11 @@ import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Any, TypeVar
+
+from rocade.errors import SessionClosed
 
 __all__ = ["Background", "background", "refuse_green_threads"]
 
@@ -19,52 +23,91 @@ T = TypeVar("T")
 
 
 class Background:
-    """An event loop that runs in a thread of its own.
-
-    Attributes:
-        loop: the event loop.
-    """
+    """An event loop that runs in a thread of its own, from its making until `stop`."""
 
     def __init__(self) -> None:
-        self.loop = _new_event_loop()
+        self._loop = _new_event_loop()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="rocade-blocking", daemon=True)
         # what is to be awaited before the loop ends
         self._at_end: list[Callable[[], Awaitable[Any]]] = []
+        self._lock = threading.Lock()
+        self._ends = False
+        self._ending = asyncio.Event()
         self._thread.start()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._live())
+
+    async def _live(self) -> None:
+        await self._ending.wait()
+        closing = [close() for close in self._at_end]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await asyncio.gather(*closing, return_exceptions=True)
+
+    def check_thread(self) -> None:
+        """Check that this thread may wait.
+
+        Raises:
+            RuntimeError: it runs an event loop, which must not be blocked; or the process was forked from that of this.
+        """
+        if self._process != os.getpid():
+            raise RuntimeError(
+                "this was made by the process that this one was forked from, and belongs to that; only clients can be "
+                "used in both, with a session in each"
+            )
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "rocade.blocking was used on its own event loop, in a coroutine or a hook, and would wait for ever; "
+                "handlers that are plain functions run in threads, and may wait"
+            )
+        raise RuntimeError(
+            "rocade.blocking would block the event loop that runs in this thread; in a coroutine, use rocade.connect "
+            "and await"
+        )
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for what it returns.
 
-        A thread that is interrupted while it waits, by Ctrl-C, cancels the coroutine.
+        A thread that is interrupted while it waits, by Ctrl-C or by any other signal handler that raises, cancels the
+        coroutine.
 
         Raises:
-            RuntimeError: this thread runs an event loop itself, which must not be blocked.
+            RuntimeError: see `check_thread`.
+            SessionClosed: the program ends.
         """
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
+            self.check_thread()
+            future = self._submit(work)
+        except BaseException:
             work.close()
-            if threading.current_thread() is self._thread:
-                raise RuntimeError(
-                    "rocade.blocking was used in a coroutine that runs on its own event loop, and would wait for ever; "
-                    "write a plain function, which runs in a thread"
-                )
-            raise RuntimeError(
-                "rocade.blocking would block the event loop that runs in this thread; in a coroutine, use "
-                "rocade.connect and await"
-            )
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+            raise
         try:
             return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        except CancelledError:
+            raise SessionClosed("the program ends") from None
+        finally:
+            future.cancel()  # which has no effect on one that is done
+            del future  # its exception's traceback has this frame, which has it
+
+    def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        with self._lock:  # behind what ends the loop, nothing would be run any more
+            if self._ends:
+                raise SessionClosed("the program ends")
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def start(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Run a coroutine on the loop, and do not wait for it; from any thread, and any process."""
+        if self._process != os.getpid():
+            return
+        with suppress(RuntimeError):  # the loop is closed, and all that it had
+            self._loop.call_soon_threadsafe(lambda: self._loop.create_task(make()))
 
     def at_end(self, close: Callable[[], Awaitable[Any]]) -> None:
         """Await this before the program ends."""
@@ -76,24 +119,14 @@ class Background:
             self._at_end.remove(close)
 
     def stop(self) -> None:
-        """End what is open, the loop and its thread."""
-        if not self._thread.is_alive():
-            return
-
-        async def close_all() -> None:
-            await asyncio.wait_for(
-                asyncio.gather(*(close() for close in self._at_end), return_exceptions=True), STOP_TIMEOUT
-            )
-
-        future = asyncio.run_coroutine_threadsafe(close_all(), self.loop)
-        try:
-            future.result(STOP_TIMEOUT + 1)
-        except (TimeoutError, asyncio.CancelledError):
-            pass
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(STOP_TIMEOUT)
-        if not self._thread.is_alive():
-            self.loop.close()
+        """End what is open, the loop and its thread. Does nothing the second time."""
+        with self._lock:
+            if self._ends:
+                return
+            self._ends = True
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._ending.set)
+        self._thread.join(STOP_TIMEOUT + 1)
 
 
 _lock = threading.Lock()
@@ -113,6 +146,10 @@ def background() -> Background:
     with _lock:
         if _current is None:
             _current = Background()
+            processes = sys.modules.get("multiprocessing.process")
+            if processes is not None and processes.parent_process() is not None:
+                # A process of multiprocessing ends without what `atexit` has.
+                sys.modules["multiprocessing.util"].Finalize(None, _stop, exitpriority=0)
         return _current
 
 

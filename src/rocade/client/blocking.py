@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
@@ -13,6 +15,7 @@ from typing import Any, Generic, TypeVar, overload
 from rocade.client.background import Background, background, refuse_green_threads
 from rocade.client.callee import Registration as AsyncRegistration
 from rocade.client.connect import connect as connect_async
+from rocade.client.connector import Reconnect
 from rocade.client.details import Event
 from rocade.client.options import CallOptions, PublishOptions
 from rocade.client.session import Session
@@ -26,6 +29,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 DEFAULT_URL = "ws://127.0.0.1:8080/ws"
+# A site's process that has given up would have to be restarted by hand.
+_FOR_EVER = Reconnect(max_refusals=sys.maxsize)
 
 
 class Client:
@@ -40,19 +45,26 @@ class Client:
         Args:
             url: see `rocade.connect`.
             realm: name of the realm.
-            **options: see `rocade.connect`.
+            **options: see `rocade.connect`. Hooks are called on the client's event loop. Other than there, sessions are
+                not `resumable` by default: a process that was killed does not come back for its session, and calls
+                would go there all the same for a while. And they are never given up, however often the router refuses.
         Raises:
             RuntimeError: gevent or eventlet have replaced threads by something else.
+            ValueError: the URL or an option makes no sense.
         """
         refuse_green_threads()
+        options = {"resumable": False, "reconnect": _FOR_EVER, **options}
+        connect_async(url, realm, **options)  # says now what is wrong with them
         self.url = url
         self.realm = realm
         self._options = options
         # what decorators ask for, done in each process's session
         self._declared: list[Callable[[Session], Any]] = []
         self._lock = threading.RLock()
-        self._session: Session | None = None
-        self._background: Background | None = None
+        self._opened: tuple[Background, Session] | None = None
+        # how many attempts to open it have failed, and how the last one did
+        self._failures = 0
+        self._failure: Exception | None = None
         self._is_closed = False
         _clients.add(self)
 
@@ -82,13 +94,21 @@ class Client:
         self._open()
 
     def close(self) -> None:
-        """Leave the realm and close the connection; there will be no other. Does nothing the second time."""
+        """Leave the realm and close the connection; there will be no other. Does nothing the second time.
+
+        Raises:
+            RuntimeError: this thread runs an event loop, which must not be blocked.
+        """
+        if self._opened is not None:
+            self._opened[0].check_thread()
         with self._lock:
             self._is_closed = True
-            session, self._session = self._session, None
-        if session is not None and self._background is not None:
-            self._background.not_at_end(session.close)
-            self._background.wait_for(session.close())
+            opened, self._opened = self._opened, None
+        if opened is not None:
+            running, session = opened
+            running.not_at_end(session.close)
+            with suppress(SessionClosed):  # the program ends, and has closed it
+                running.wait_for(session.close())
 
     @property
     def session(self) -> Session:
@@ -109,18 +129,32 @@ class Client:
         return running.wait_for(on_the_loop())
 
     def _open(self) -> tuple[Background, Session]:
-        session = self._session
-        if session is not None and self._background is not None:
-            return self._background, session
+        opened = self._opened
+        if opened is not None:
+            return opened
         running = background()
+        running.check_thread()
+        failures = self._failures
         with self._lock:
             if self._is_closed:
                 raise SessionClosed("the client was closed")
-            if self._session is None or self._background is None:
-                self._session = running.wait_for(self._connected())
-                self._background = running
-                running.at_end(self._session.close)
-            return self._background, self._session
+            if self._opened is None:
+                if self._failures != failures and self._failure is not None:
+                    # While this thread waited for its turn, another one has tried, which would not go better now.
+                    raise self._failure
+                self._opened = running, self._connect(running)
+            return self._opened
+
+    def _connect(self, running: Background) -> Session:
+        try:
+            session = running.wait_for(self._connected())
+        except Exception as error:
+            self._failure = error
+            self._failures += 1
+            raise
+        self._failure = None
+        running.at_end(session.close)
+        return session
 
     async def _connected(self) -> Session:
         session = await connect_async(self.url, self.realm, **self._options)
@@ -135,17 +169,18 @@ class Client:
     def _after_fork(self) -> None:
         """The session is the parent process's, and so is its connection: we only let go of our handle on it."""
         self._lock = threading.RLock()
-        self._background = None
-        if self._session is not None:
-            descriptor = self._session.fileno()
-            if descriptor >= 0:
-                # As long as anybody has it open, the router believes in the connection. It is not closed, since the
-                # number would be used again while objects of the parent's still know it.
-                null = os.open(os.devnull, os.O_RDWR)
-                os.dup2(null, descriptor, inheritable=False)
-                os.close(null)
-            _inherited.append(self._session)
-            self._session = None
+        opened, self._opened = self._opened, None
+        self._failure = None
+        if opened is None:
+            return
+        _inherited.append(opened)
+        descriptor = opened[1].fileno()
+        if descriptor >= 0:
+            # As long as anybody has it open, the router believes in the connection. It is not closed, since the number
+            # would be used again while objects of the parent's still know it.
+            null = os.open(os.devnull, os.O_RDWR)
+            os.dup2(null, descriptor, inheritable=False)
+            os.close(null)
 
     # --- calls and events -------------------------------------------------------------------------
 
@@ -247,7 +282,7 @@ class Client:
     def _decorator(self, method: Callable[..., Any], uri: str, options: dict[str, Any]) -> Callable[[F], F]:
         def declare(function: F) -> F:
             with self._lock:
-                if self._session is None:
+                if self._opened is None:
                     self._declared.append(lambda session: method(session, function, uri, **options))
                     return function
             raise RuntimeError(
@@ -338,8 +373,7 @@ async def _close(items: Any) -> None:
 
 def _abandon(running: Background, items: AsyncIterator[Any]) -> None:
     """Nobody has the iterator any more. The collector may run in any thread, so this does not wait."""
-    if running.loop.is_running():
-        running.loop.call_soon_threadsafe(partial(running.loop.create_task, _close(items)))
+    running.start(partial(_close, items))
 
 
 def _uri(uri: str | None) -> str:
@@ -366,7 +400,7 @@ def connect(url: str = DEFAULT_URL, realm: str = "realm1", **options: Any) -> Cl
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 # Sessions of the processes that this one was forked from, kept so that nothing runs their finalizers.
-_inherited: list[Session] = []
+_inherited: list[tuple[Background, Session]] = []
 
 
 def _after_fork() -> None:

@@ -17,7 +17,7 @@ from rocade.client.handlers import Handler, Kind
 from rocade.client.inbox import Inbox, NothingMore
 from rocade.client.options import RegisterOptions
 from rocade.client.tasks import start_task
-from rocade.client.threads import Threads
+from rocade.client.threads import NoThreads, Threads
 from rocade.errors import ApplicationError, InvalidArgument, PayloadNotSerializable, ProtocolViolation
 from rocade.wamp.messages import (
     Error,
@@ -199,7 +199,10 @@ class Callee:
             self._fail(running, error)
             return
         self._running[message.request] = running
-        self._start(running, args, kwargs)
+        try:
+            self._start(running, args, kwargs)
+        except NoThreads as error:
+            self._fail(running, error)
 
     def _arguments(self, running: _Running, message: Invocation) -> tuple[Sequence[Any], Mapping[str, Any]]:
         handler = running.registration.handler

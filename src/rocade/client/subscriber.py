@@ -16,7 +16,7 @@ from rocade.client.handlers import Handler, Kind
 from rocade.client.inbox import MAX_BYTES, MAX_ITEMS, Inbox, NothingMore
 from rocade.client.options import SubscribeOptions
 from rocade.client.tasks import start_task
-from rocade.client.threads import Threads
+from rocade.client.threads import NoThreads, Threads
 from rocade.errors import ApplicationError, InvalidArgument
 from rocade.wamp.messages import Match, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
@@ -241,6 +241,8 @@ class Subscriber:
                 await self._threads.run(handler.function, args, kwargs)
         except InvalidArgument as error:
             logger.error("%s does not take an event of %r: %s", handler.name, subscription.topic, error)
+        except NoThreads:
+            logger.debug("an event of %r is dropped, since the program ends", subscription.topic)
         except Exception:
             topic = message.details.topic or subscription.topic
             logger.exception("%s failed on an event of %r, publication %d", handler.name, topic, message.publication)

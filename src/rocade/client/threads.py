@@ -9,10 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-__all__ = ["DEFAULT_THREADS", "Threads"]
+from rocade.errors import ApplicationError
+
+__all__ = ["DEFAULT_THREADS", "NoThreads", "Threads"]
 
 DEFAULT_THREADS = 16
 """Plain functions that run at the same time; others wait their turn."""
+
+
+class NoThreads(ApplicationError):
+    """The interpreter is being shut down, and starts nothing in threads any more."""
+
+    def __init__(self) -> None:
+        """Has the router ask another callee."""
+        super().__init__("wamp.error.unavailable", "the program ends")
 
 
 class Threads:
@@ -31,11 +41,18 @@ class Threads:
     def run(
         self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> asyncio.Future[Any]:
-        """What a function returns, run in one of the threads with the context variables of here."""
+        """What a function returns, run in one of the threads with the context variables of here.
+
+        Raises:
+            NoThreads: it is too late.
+        """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="rocade-handler")
         call = partial(contextvars.copy_context().run, _called, function, args, kwargs or {})
-        return self._loop.run_in_executor(self._pool, call)
+        try:
+            return self._loop.run_in_executor(self._pool, call)
+        except RuntimeError:
+            raise NoThreads from None
 
     def close(self) -> None:
         """Start nothing new; what runs, runs to its end."""
