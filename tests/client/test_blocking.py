@@ -439,7 +439,7 @@ def test_a_forked_process_does_not_keep_its_parents_connection(router: Listening
     with (
         connect(router.url) as client,
         client.events("wamp.session.on_leave") as left,
-        Program("-c", script(text), router.url, directory=tmp_path) as program,
+        Program("-c", script(text), router.url, directory=tmp_path, own_group=True) as program,
     ):
         program.wait_for("forked")
         parent = int(program.text.split()[1])
