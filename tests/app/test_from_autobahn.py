@@ -1,4 +1,4 @@
-"""docs/from-autobahn.md: its two programs do the same, and its class is one."""
+"""docs/from-autobahn.md: its two programs do the same, its class is one, and its third program needs no loop."""
 
 from __future__ import annotations
 
@@ -50,3 +50,10 @@ async def test_its_class_runs(rocade_router: ListeningRouter, tmp_path: Path, mo
         await client.call("wamp.session.kill", backend, reason="wamp.close.killed")
     with pytest.raises(rocade.ConnectionLost):
         await component
+
+
+def test_its_program_without_a_loop_runs(rocade_router: ListeningRouter, tmp_path: Path) -> None:
+    (tmp_path / "blocking.py").write_text(block(' title="blocking.py"'))
+
+    with Program("-W", "error", "blocking.py", rocade_router.url, directory=tmp_path) as program:
+        assert (program.wait(), program.text) == (0, "5\n")

@@ -163,6 +163,21 @@ def test_without_a_session_the_exit_code_is_2(
     assert message in err
 
 
+def test_what_strangers_send_does_not_command_the_terminal(router: ListeningRouter, tmp_path: Path) -> None:
+    command = ["cli.escape", "--raw", "--", "printf", r"\033[2Jred\tand\a"]
+    with start(router, "register", *command, directory=tmp_path) as callee:
+        callee.wait_for("registered")
+        parent, child = os.openpty()
+        with os.fdopen(parent, "rb") as terminal:
+            call = [sys.executable, "-m", "rocade", "call", "--url", router.url, "cli.escape"]
+            process = subprocess.Popen(call, stdin=child, stdout=child, stderr=child, env=_environment({}))
+            os.close(child)
+            assert process.wait(TIMEOUT) == 0
+            assert os.read(terminal.fileno(), 1000) == b"\\x1b[2Jred\tand\\x07\r\n"
+
+        assert run(router, "call", "cli.escape") == (0, "\033[2Jred\tand\a\n", "")
+
+
 # --- publish and subscribe ----------------------------------------------------------------------------
 
 

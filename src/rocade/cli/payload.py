@@ -106,4 +106,4 @@ def show(text: str, *, err: bool = False) -> None:
     stream = sys.stderr if err else sys.stdout
     if stream is not None and stream.isatty():
         text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
-    click.echo(text, err=err)
+    click.echo(text, err=err, color=True)  # which leaves the text as it is

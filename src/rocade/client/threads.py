@@ -51,8 +51,10 @@ class Threads:
         call = partial(contextvars.copy_context().run, _called, function, args, kwargs or {})
         try:
             return self._loop.run_in_executor(self._pool, call)
-        except RuntimeError:
-            raise NoThreads from None
+        except RuntimeError as error:
+            if "shutdown" in str(error):  # of the interpreter; there is no other way to tell
+                raise NoThreads from None
+            raise
 
     def close(self) -> None:
         """Start nothing new; what runs, runs to its end."""
