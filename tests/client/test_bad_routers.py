@@ -86,7 +86,10 @@ async def test_a_wrong_response_is_refused(headers: dict[str, str], complaint: s
 @pytest.mark.parametrize(
     ("answer", "complaint"),
     [
-        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP status 404"),
+        (
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+            "HTTP status 404 to a request for a WebSocket at /ws; a router's WebSocket is mostly at /ws",
+        ),
         (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "HTTP status 403"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "what answers is no HTTP server"),
         (b"HTTP/1.1 101 Switching Protocols\r\nX: " + b"x" * 70_000, "the response is longer than 65536 bytes"),

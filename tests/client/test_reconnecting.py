@@ -341,6 +341,22 @@ async def test_the_first_connection_has_a_deadline() -> None:
         await connect(f"ws://127.0.0.1:{port}/ws", timeout=0.2)
 
 
+async def test_who_waits_for_a_router_is_told_at_once_why(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    reason = f"cannot connect to 127.0.0.1 port {port}: nothing listens there; is the router running?"
+
+    with pytest.raises(ConnectionFailed) as raised:
+        await connect(f"ws://127.0.0.1:{port}/ws", timeout=0.3, reconnect=QUICK)
+    assert str(raised.value) == f"no session within 0.3 s: {reason}"
+    assert [record.message for record in caplog.records] == [f"{reason}; trying again for 0.3 s"]
+
+
+async def test_tls_with_a_server_that_has_none_is_called_that(scene: Scene) -> None:
+    with pytest.raises(ConnectionFailed, match="what listens there does not speak TLS"):
+        await connect(f"wss://127.0.0.1:{scene.port}/ws", reconnect=False)
+
+
 async def test_a_router_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]

@@ -97,16 +97,18 @@ class Connector:
                     except (HandshakeRefused, ProtocolViolation, RequestRefused):
                         raise
                     except OSError as error:
-                        last = error
                         if self._reconnect is None:
                             raise
+                        if last is None:
+                            logger.warning("%s; trying again for %g s", _words(error), timeout)
+                        last = error
                 await self._after_join()
             self._has_connected = True
         except BaseException as error:
             await self._give_up(error)
             if isinstance(error, TimeoutError) and not isinstance(error, RocadeError):
                 text = f"no session within {timeout:g} s{f': {_words(last)}' if last else ''}"
-                raise ConnectionFailed(text) from last
+                raise ConnectionFailed(text) from None
             if isinstance(error, OSError) and not isinstance(error, RocadeError):
                 raise ConnectionFailed(_words(error)) from error
             raise

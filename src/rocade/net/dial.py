@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -74,6 +75,11 @@ class Target:
             return "localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (80 if self.tls is None else 443) else f"{host}:{self.port}"
+
+    @property
+    def shown(self) -> str:
+        """Where to, for messages."""
+        return f"the socket {self.unix}" if self.unix is not None else f"{self.host} port {self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +183,21 @@ async def _connect(surroundings: Surroundings, target: Target, factory: Callable
         )
     except ssl.SSLCertVerificationError as error:
         raise RequestRefused(f"the server's certificate is not accepted: {error.verify_message}") from None
+    except OSError as error:
+        raise ConnectionFailed(f"cannot connect to {target.shown}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Why there is no connection, in words for who reads no numbers of errors."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there; is the router running?"
+    if isinstance(error, ssl.SSLError):
+        if error.reason == "WRONG_VERSION_NUMBER":
+            return "what listens there does not speak TLS, which wss:// and rss:// are for"
+        return str(error)
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error) or type(error).__name__
+    return os.strerror(error.errno)
 
 
 class _Upgrade(asyncio.Protocol):
@@ -233,7 +254,11 @@ class _Upgrade(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status != 101:
             kind = ConnectionFailed if status >= 500 or status in (408, 429) else RequestRefused
-            self._fail(kind(f"the server answers with HTTP status {status} to the request for a WebSocket"))
+            hint = "; a router's WebSocket is mostly at /ws" if status == 404 else ""
+            path = self._target.path.partition("?")[0]  # what follows may be a secret
+            self._fail(
+                kind(f"the server answers with HTTP status {status} to a request for a WebSocket at {path}{hint}")
+            )
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(ConnectionFailed(f"the connection was closed during the handshake{f': {exc}' if exc else ''}"))
