@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_overloads
 
 import httpx
 import pytest
 
 import rocade
 from rocade import Application, ApplicationError, CallDetails, EventDetails, PublishOptions, Router, Session
+from rocade.app.declarations import Procedure, Subscription
 from rocade.errors import CallTimeout, InvalidArgument, NoSuchProcedure
 from rocade.testing import VirtualClock, running
 
@@ -101,6 +104,39 @@ def test_an_option_that_makes_no_sense_is_refused_where_it_is_written(
 ) -> None:
     with pytest.raises(ValueError, match=text):
         app.register("demo.f", **options)(print)
+
+
+def test_an_option_that_there_is_not_is_refused_where_it_is_written(app: Application) -> None:
+    register: Any = app.register
+    with pytest.raises(TypeError, match=r"@app\.register has no parameter 'invok'; did you mean 'invoke'\?"):
+        register("demo.ip", invok="roundrobin")
+    subscribe: Any = app.subscribe
+    with pytest.raises(TypeError, match=r"@app\.subscribe has no parameter 'invoke'"):
+        subscribe("demo.ping", invoke="roundrobin")
+
+
+async def test_a_parameter_that_there_is_not_is_refused_before_anything_starts(app: Application) -> None:
+    start: Any = app.start
+    with pytest.raises(TypeError, match=r"app\.run has no parameter 'prot'; did you mean 'port'\?"):
+        await start(prot=8080)
+    assert not app.is_running
+
+
+def test_options_of_decorators_are_those_that_type_checkers_know() -> None:
+    for method, declared in ((Application.register, Procedure), (Application.subscribe, Subscription)):
+        (_, signature) = get_overloads(method)
+        names = [
+            name for name, each in inspect.signature(signature).parameters.items() if each.kind is each.KEYWORD_ONLY
+        ]
+        assert tuple(names) == declared.OPTIONS
+        assert {field.name for field in fields(declared)} == {"function", "uri", *names}
+
+
+def test_an_application_is_not_named_by_how_python_was_started() -> None:
+    with pytest.raises(ValueError, match="name the application"):
+        Application("__main__")
+    with pytest.raises(TypeError, match="the name of an application is a str, not 5"):
+        Application(5)  # type: ignore[arg-type]
 
 
 def test_only_functions_are_decorated(app: Application) -> None:

@@ -6,20 +6,24 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sized
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rocade.app.http import services
+from rocade.app.parameters import check_parameters
 from rocade.app.scaffold import Scaffold
 
 if TYPE_CHECKING:
     from rocade.app.blocking import Blocking
     from rocade.app.running import Run
     from rocade.client.options import CallOptions, PublishOptions
+    from rocade.client.parameters import ConnectParameters
     from rocade.client.session import Session
     from rocade.serve.embedded import EmbeddedRouter
     from rocade.serve.logs import LogLevel
 
 __all__ = ["Application"]
+
+_OF_START = ("url", "realm", "host", "port", "insecure")
 
 logger = logging.getLogger("rocade.app")
 
@@ -170,7 +174,7 @@ class Application(Scaffold):
         insecure: bool = False,
         router: EmbeddedRouter | None = None,
         tells_callers: bool | None = None,
-        **connection: Any,
+        **connection: Unpack[ConnectParameters],
     ) -> None:
         """Join a router and take up work, on the running event loop. Returns when the application is ready.
 
@@ -186,14 +190,17 @@ class Application(Scaffold):
             **connection: further arguments of `rocade.connect`, such as credentials.
         Raises:
             RuntimeError: it runs already.
+            TypeError: there is no such parameter.
             ConfigurationError: the router cannot listen there.
             RocadeError: the router cannot be reached, or refuses something.
             Exception: what a function that waits for "app.starting" or "app.ready" raises.
         """
         from rocade.app.running import Run
+        from rocade.client.parameters import ConnectParameters
 
         if self._run is not None:
             raise RuntimeError(f"{self!r} runs already")
+        check_parameters("app.run", connection, (*ConnectParameters.__annotations__, *_OF_START))
         where = url if router is None else router
         own = None
         if where is None:
@@ -277,7 +284,7 @@ class Application(Scaffold):
         port: int | None = None,
         insecure: bool = False,
         log_level: LogLevel = "info",
-        **connection: Any,
+        **connection: Unpack[ConnectParameters],
     ) -> None:
         """Start, work until SIGINT or SIGTERM, and stop. Nothing that follows in the program happens before.
 

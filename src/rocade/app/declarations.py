@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
@@ -38,6 +38,8 @@ class Procedure:
     limit_calls: int | None = None
     timeout: float | None = None
 
+    OPTIONS: ClassVar = ("match", "invoke", "disclose_caller", "concurrency", "limit_calls", "timeout")
+
     def __post_init__(self) -> None:
         _check_uri("procedure", self.uri, self.match)
         if is_reserved(self.uri):
@@ -65,6 +67,8 @@ class Subscription:
     timeout: float | None = None
     debounce: float | None = None
     throttle: float | None = None
+
+    OPTIONS: ClassVar = ("match", "get_retained", "concurrency", "limit_calls", "timeout", "debounce", "throttle")
 
     def __post_init__(self) -> None:
         _check_uri("topic", self.uri, self.match)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, Literal, get_args
+
+from rocade.app.parameters import guess
 
 __all__ = ["HOOKS", "SIGNALS", "Listeners", "SignalName", "accepted"]
 
@@ -41,7 +42,7 @@ def check_signal(name: str) -> None:
         ValueError: with the names of those that are.
     """
     if name not in SIGNALS:
-        raise ValueError(f"there is no signal {name!r}{_guess(name, SIGNALS)}; there are {', '.join(SIGNALS)}")
+        raise ValueError(f"there is no signal {name!r}{guess(name, SIGNALS)}; there are {', '.join(SIGNALS)}")
 
 
 def check_hook(name: str) -> None:
@@ -51,7 +52,7 @@ def check_hook(name: str) -> None:
         ValueError: with the names of those that are.
     """
     if name.startswith("app.") and name not in HOOKS:
-        text = f"there is no {name!r}{_guess(name, HOOKS)}; Rocade emits {', '.join(HOOKS)}"
+        text = f"there is no {name!r}{guess(name, HOOKS)}; Rocade emits {', '.join(HOOKS)}"
         raise ValueError(f"{text}, and names of your own do not begin with 'app.'")
 
 
@@ -70,8 +71,3 @@ def accepted(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
         return arguments
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return arguments[: sum(parameter.kind in positional for parameter in parameters)]
-
-
-def _guess(name: str, names: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, names, 1)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rocade.app.declarations import Procedure, Subscription, place
@@ -104,7 +104,7 @@ class Run:
         self,
         router: EmbeddedRouter | str,
         realm: str,
-        connection: dict[str, Any],
+        connection: Mapping[str, Any],
         open_doors: Callable[[], Awaitable[None]] | None,
     ) -> None:
         """Join, register and subscribe everything, and be ready.
@@ -155,7 +155,7 @@ class Run:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
-    async def _connect(self, router: EmbeddedRouter | str, realm: str, connection: dict[str, Any]) -> Session:
+    async def _connect(self, router: EmbeddedRouter | str, realm: str, connection: Mapping[str, Any]) -> Session:
         hooks = {
             "on_connect": self._connected,
             "on_join": self._rejoined,

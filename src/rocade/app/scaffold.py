@@ -16,6 +16,7 @@ from rocade.app.declarations import (
 )
 from rocade.app.http import Http
 from rocade.app.lifecycle import Listeners, SignalName, check_hook, check_signal
+from rocade.app.parameters import check_parameters
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["Scaffold"]
@@ -37,8 +38,14 @@ class Scaffold:
         Args:
             name: one or more components of a URI, such as "demo"; "" to derive names from functions alone.
         Raises:
-            ValueError: no URI can begin with the name.
+            ValueError: no URI can begin with the name, or it is "__main__", which others could not rely on.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"the name of an application is a str, not {name!r}")
+        if name == "__main__":
+            raise ValueError(
+                "'__main__' is what Python calls whichever file it runs: name the application, as in 'demo'"
+            )
         if name and (not is_uri(name) or is_reserved(name)):
             raise ValueError(f"{shown(name)} cannot be the name of an application: no URI can begin with it")
         self.name = name
@@ -88,10 +95,12 @@ class Scaffold:
                 function cannot be stopped: its thread goes on, for nobody.
         Raises:
             ValueError: the URI or an option cannot be used.
+            TypeError: there is no such option.
             RuntimeError: the application runs already.
         """
         if callable(procedure):
             return self.register()(procedure)
+        check_parameters("@app.register", options, Procedure.OPTIONS)
 
         def decorate(function: F) -> F:
             self.check_setup("@app.register", "write await app.session.register(function, uri)")
@@ -141,10 +150,12 @@ class Scaffold:
             throttle: run at most once in so many seconds, with the latest event; the first runs at once.
         Raises:
             ValueError: the URI or an option cannot be used.
+            TypeError: there is no such option.
             RuntimeError: the application runs already.
         """
         if callable(topic):
             return self.subscribe()(topic)
+        check_parameters("@app.subscribe", options, Subscription.OPTIONS)
 
         def decorate(function: F) -> F:
             self.check_setup("@app.subscribe", "write await app.session.subscribe(handler, topic)")

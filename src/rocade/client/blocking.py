@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from rocade.client.background import Background, background, refuse_green_threads
 from rocade.client.callee import Registration as AsyncRegistration
@@ -18,6 +18,7 @@ from rocade.client.connect import connect as connect_async
 from rocade.client.connector import Reconnect
 from rocade.client.details import Event
 from rocade.client.options import CallOptions, PublishOptions
+from rocade.client.parameters import ConnectParameters
 from rocade.client.session import Session
 from rocade.client.subscriber import Subscription as AsyncSubscription
 from rocade.errors import SessionClosed
@@ -40,7 +41,7 @@ class Client:
     session of its own, as soon as it uses the client.
     """
 
-    def __init__(self, url: str = DEFAULT_URL, realm: str = "realm1", **options: Any) -> None:
+    def __init__(self, url: str = DEFAULT_URL, realm: str = "realm1", **options: Unpack[ConnectParameters]) -> None:
         """
         Args:
             url: see `rocade.connect`.
@@ -382,7 +383,7 @@ def _uri(uri: str | None) -> str:
     return uri
 
 
-def connect(url: str = DEFAULT_URL, realm: str = "realm1", **options: Any) -> Client:
+def connect(url: str = DEFAULT_URL, realm: str = "realm1", **options: Unpack[ConnectParameters]) -> Client:
     """Connect to a router and open a session, for a program without an event loop.
 
     Args:

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocade.client.addresses import parse_url
 from rocade.client.authentication import Anonymous, Credentials
@@ -35,6 +35,17 @@ class Connecting:
         self._start = start
         self._session: Session | None = None
 
+    def __repr__(self) -> str:
+        return "<rocade.connect(…), a session once it is awaited>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Who has forgotten to wait looks here for what a session has."""
+            raise AttributeError(
+                f"no {name!r} here: use `async with rocade.connect(…) as session`, or `await rocade.connect(…)`"
+            )
+
     def __await__(self) -> Generator[Any, None, Session]:
         session: Session = yield from self._start().__await__()
         return session
@@ -56,11 +67,22 @@ def connect(
     serializer: str | Sequence[str] | None = None,
     tls: ssl.SSLContext | str | None = None,
     headers: Mapping[str, str] | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+    reconnect: Reconnect | bool = True,
+    resumable: bool = True,
     ping_interval: float = 15.0,
     ping_timeout: float = 10.0,
-    **options: Any,
+    threads: int = DEFAULT_THREADS,
+    authrole: str | None = None,
+    authextra: dict[str, Any] | None = None,
+    agent: str | None = None,
+    on_connect: Hook | None = None,
+    on_join: Hook | None = None,
+    on_resume: Hook | None = None,
+    on_leave: Hook | None = None,
+    on_disconnect: Hook | None = None,
 ) -> Connecting:
-    """Connect to a router and open a session.
+    """Connect to a router and open a session: `async with rocade.connect(…) as session`, or `await rocade.connect(…)`.
 
     Args:
         url: `ws://host:port/path`, `wss://…`, `rs://host:port` (RawSocket), `rss://…`, `unix:/path` (RawSocket) or
@@ -72,14 +94,24 @@ def connect(
             MessagePack first.
         tls: for "wss" and "rss": a context, or the file with the certificates of the authorities to trust.
         headers: more for the HTTP request that opens a WebSocket.
+        timeout: seconds within which there must be a session. Until then a router that cannot be reached is tried
+            again; one that refuses is not.
+        reconnect: how a lost connection is replaced; False is not at all.
+        resumable: whether to ask the router to keep the session while there is no connection (docs/resume.md).
         ping_interval: longest silence in seconds before the router is asked for a sign of life; 0 is never.
         ping_timeout: seconds that it has for one, before the connection is given up and replaced.
-        **options: see `connect_over`.
+        threads: how many plain functions run at the same time.
+        authrole: the role that is asked for, where there is a choice.
+        authextra: more for the router's authenticator.
+        agent: what the router is told about the client's software.
+        on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
     Raises:
-        ValueError: the URL or the serializer makes no sense.
+        ValueError: the URL, the serializer or the credentials make no sense.
+        FileNotFoundError: there is no file of that name, for `tls`.
+        ConnectionFailed, HandshakeRefused: when it is awaited: there is no session.
     """
     names = _serializers(serializer)
-    context = ssl.create_default_context(cafile=tls) if isinstance(tls, str) else tls
+    context = _trusting(tls) if isinstance(tls, str) else tls
     chosen = _credentials(credentials)
     for each in chosen:
         headers = {**(headers or {}), **each.headers()}
@@ -98,7 +130,24 @@ def connect(
         dial = dial_websocket if kind == "websocket" else dial_rawsocket
         return await dial(surroundings, target, link_options, connected)
 
-    return connect_over(open_link, realm, credentials=chosen, ping_interval=ping_interval, **options)
+    return connect_over(
+        open_link,
+        realm,
+        credentials=chosen,
+        authrole=authrole,
+        authextra=authextra,
+        timeout=timeout,
+        reconnect=reconnect,
+        resumable=resumable,
+        threads=threads,
+        agent=agent,
+        ping_interval=ping_interval,
+        on_connect=on_connect,
+        on_join=on_join,
+        on_resume=on_resume,
+        on_leave=on_leave,
+        on_disconnect=on_disconnect,
+    )
 
 
 def connect_in_memory(
@@ -150,17 +199,11 @@ def connect_over(
         open_link: opens a link; called for each connection.
         realm: name of the realm.
         credentials: see `connect`.
-        authrole: the role that is asked for, where there is a choice.
-        authextra: more for the router's authenticator.
-        timeout: seconds within which there must be a session. Until then a router that cannot be reached is tried
-            again; one that refuses is not.
-        reconnect: how a lost connection is replaced; False is not at all.
-        resumable: whether to ask the router to keep the session while there is no connection (docs/resume.md).
-        threads: how many plain functions run at the same time.
-        agent: what the router is told about the client's software.
         ping_interval: see `connect`; here for RawSocket only.
-        on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
+        authrole, authextra, timeout, reconnect, resumable, threads, agent, on_…: see `connect`.
     """
+    if not isinstance(realm, str):
+        raise TypeError(f"the name of a realm is a str, not {realm!r}")
     identity = Identity(
         credentials=_credentials(credentials),
         authrole=authrole,
@@ -191,13 +234,27 @@ def connect_over(
 def _credentials(credentials: Credentials | Sequence[Credentials] | None) -> Sequence[Credentials]:
     if credentials is None:
         return (Anonymous(),)
-    chosen = (credentials,) if isinstance(credentials, Credentials) else tuple(credentials)
+    several = isinstance(credentials, Sequence) and not isinstance(credentials, str | bytes)
+    chosen: tuple[Credentials, ...] = tuple(credentials) if several else (credentials,)  # type: ignore[arg-type, assignment]
+    for each in chosen:
+        if not isinstance(each, Credentials):
+            # Not shown: it may be a secret.
+            raise TypeError(
+                f"credentials are objects such as rocade.Ticket('joe', 'secret'), not {type(each).__name__}"
+            )
     names = {each.authid for each in chosen if each.authid is not None}
     if not chosen:
         raise ValueError("credentials are empty; leave them out to be anonymous")
     if len(names) > 1:
         raise ValueError(f"a client has one authid, not {' and '.join(sorted(names))}")
     return chosen
+
+
+def _trusting(file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:  # which does not say which file
+        raise type(error)(f"tls: {file!r} cannot be used: {error.strerror or error}") from None
 
 
 def _serializers(serializer: str | Sequence[str] | None) -> tuple[str, ...]:

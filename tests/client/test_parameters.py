@@ -1,0 +1,48 @@
+"""Arguments of `connect` that cannot be: each is refused where it is written, in words for who wrote it."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rocade
+from rocade.client.connect import connect_over
+from rocade.client.parameters import ConnectParameters, SessionParameters
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "text"),
+    [
+        ({"relm": "x"}, TypeError, r"^connect\(\) got an unexpected keyword argument 'relm'"),
+        ({"realm": 5}, TypeError, "the name of a realm is a str, not 5"),
+        ({"credentials": ("joe", "secret")}, TypeError, "not str"),
+        ({"credentials": "secret"}, TypeError, "not str"),
+        ({"credentials": rocade.Anonymous}, TypeError, "credentials are objects"),
+        ({"credentials": []}, ValueError, "credentials are empty"),
+        ({"serializer": "yaml"}, ValueError, "json, msgpack, cbor, not yaml"),
+    ],
+)
+def test_an_argument_that_cannot_be_is_refused(arguments: dict[str, Any], kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=text):
+        rocade.connect(**arguments)
+
+
+def test_a_file_of_authorities_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"tls: '.*nobody.pem' cannot be used: No such file"):
+        rocade.connect("wss://127.0.0.1/ws", tls=str(tmp_path / "nobody.pem"))
+
+
+def test_who_forgets_to_wait_is_told_how() -> None:
+    with pytest.raises(AttributeError, match=r"no 'call' here: use `async with rocade.connect"):
+        rocade.connect().call("demo.add")  # type: ignore[attr-defined]
+
+
+def test_what_is_handed_on_to_connect_has_the_same_parameters() -> None:
+    def names(function: Any) -> set[str]:
+        return {name for name, each in inspect.signature(function).parameters.items() if each.kind is each.KEYWORD_ONLY}
+
+    assert set(ConnectParameters.__annotations__) == names(rocade.connect)
+    assert set(SessionParameters.__annotations__) == names(connect_over) - {"ping_interval"}
