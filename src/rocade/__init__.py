@@ -1,7 +1,12 @@
 """Rocade: a realtime router and framework, speaking WAMP v2.
 
-The client is here, too: `rocade.connect`. Names are imported when they are first used, so that a router does not pay
-for what only clients need.
+- `rocade.connect` opens a session with a router: `async with rocade.connect("ws://127.0.0.1:8080/ws") as session:`.
+  `help(rocade.Session)` tells what a session can do.
+- `rocade.Application` turns functions into procedures and event handlers; its `run` starts a router as well.
+- `rocade.blocking.connect` is for programs without an event loop, `rocade.testing` for tests.
+- The command `rocade` runs a router: `rocade start`, `rocade --help`.
+
+Names are imported when they are first used, so that a router does not pay for what only clients need.
 """
 
 from __future__ import annotations
@@ -114,15 +119,17 @@ _MODULES = ("blocking",)
 __all__ = [*_LAZY, *_MODULES, "__version__"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"rocade.{name}")
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module 'rocade' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(module), name)
-    return value
+if not TYPE_CHECKING:  # type checkers would take every name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return import_module(f"rocade.{name}")
+        module = _LAZY.get(name)
+        if module is None:
+            raise AttributeError(f"module 'rocade' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(module), name)
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_MODULES})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

@@ -15,9 +15,13 @@ def test_every_name_is_there() -> None:
         assert getattr(rocade, name) is not None
 
 
+def test_completion_shows_what_is_for_users() -> None:
+    assert {name for name in dir(rocade) if not name.startswith("__")} == {*rocade._LAZY, "blocking"}
+
+
 def test_type_checkers_see_the_same_names() -> None:
     tree = ast.parse(Path(rocade.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {
         alias.asname: statement.module
         for statement in block.body

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.client.scene import Scene
 
 import rocade
 from rocade.client.connect import connect_over
@@ -33,6 +34,27 @@ def test_an_argument_that_cannot_be_is_refused(arguments: dict[str, Any], kind: 
 def test_a_file_of_authorities_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"tls: '.*nobody.pem' cannot be used: No such file"):
         rocade.connect("wss://127.0.0.1/ws", tls=str(tmp_path / "nobody.pem"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"match": "regex"}, "match must be one of 'exact', 'prefix', 'wildcard', not 'regex'"),
+        ({"invoke": "robin"}, "invoke must be one of 'single', .* not 'robin'"),
+    ],
+)
+async def test_a_choice_that_there_is_not_is_answered_by_those_that_there_are(
+    scene: Scene, arguments: dict[str, Any], text: str
+) -> None:
+    async with rocade.connect(f"ws://127.0.0.1:{scene.port}/ws") as session:
+        with pytest.raises(ValueError, match=text):
+            await session.register(print, "demo.print", **arguments)
+
+
+async def test_a_uri_in_front_of_the_function_is_pointed_out(scene: Scene) -> None:
+    async with rocade.connect(f"ws://127.0.0.1:{scene.port}/ws") as session:
+        with pytest.raises(TypeError, match=r"'demo\.print' is not callable; the function comes first"):
+            await session.register("demo.print", print)  # type: ignore[arg-type]
 
 
 def test_who_forgets_to_wait_is_told_how() -> None:

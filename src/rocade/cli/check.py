@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rocade.node.transports import Transport
 
 
-@click.command()
+@click.command(short_help="Check a configuration file.")
 @click.argument("file", required=False)
 @click.option("--config", metavar="FILE", help="The same as FILE.")
 def check(*, file: str | None, config: str | None) -> int:

@@ -7,7 +7,7 @@ import click
 from rocade.node.logs import LEVELS, LogLevel
 
 
-@click.command()
+@click.command(short_help="Run an application; restart it on changes.")
 @click.argument("target", metavar="APP")
 @click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address the router listens on.")
 @click.option(

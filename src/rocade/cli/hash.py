@@ -6,6 +6,7 @@ import base64
 import json
 import secrets
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import click
@@ -29,7 +30,7 @@ def _show(**keys: object) -> None:
     click.echo(json.dumps(keys, indent=2))
 
 
-@click.group("hash")
+@click.group("hash", short_help="Hash a secret for a configuration file.")
 def hash_() -> None:
     """Make of a secret what the configuration file may hold instead of it.
 
@@ -37,7 +38,7 @@ def hash_() -> None:
     """
 
 
-@hash_.command()
+@hash_.command(short_help="A ticket.")
 @click.option("--argon2", is_flag=True, help='Argon2id instead of PBKDF2; needs "rocade[argon2]".')
 def ticket(*, argon2: bool) -> None:
     """A ticket, as one that cannot be had back from it."""
@@ -46,7 +47,7 @@ def ticket(*, argon2: bool) -> None:
     _show(**{"ticket-hash": hash_ticket(_secret("Ticket"), argon2=argon2)})
 
 
-@hash_.command()
+@hash_.command(short_help="A password for WAMP-CRA.")
 @click.option("--iterations", type=click.IntRange(1, 10_000_000), default=100_000, show_default=True)
 @click.option("--keylen", type=click.IntRange(16, 64), default=32, show_default=True)
 def wampcra(*, iterations: int, keylen: int) -> None:
@@ -58,7 +59,7 @@ def wampcra(*, iterations: int, keylen: int) -> None:
     _show(**{"derived-key": key, "salt": salt, "iterations": iterations, "keylen": keylen})
 
 
-@hash_.command()
+@hash_.command(short_help="A password for SCRAM.")
 @click.option(
     "--kdf",
     type=click.Choice(["argon2id-13", "argon2id13", "pbkdf2"]),
@@ -74,6 +75,8 @@ def scram(*, kdf: Kdf, iterations: int | None, memory: int) -> None:
     from rocade.serve.authentication.scram import scram_proof
 
     is_argon2 = kdf != "pbkdf2"
+    if is_argon2 and find_spec("argon2") is None:
+        raise click.UsageError(f'{kdf} needs argon2-cffi: pip install "rocade[argon2]"; or choose --kdf pbkdf2')
     rounds = iterations or (3 if is_argon2 else 100_000)
     proof = scram_proof(_secret("Password"), kdf, secrets.token_bytes(16), rounds, memory if is_argon2 else None)
     keys = {"kdf": kdf, "salt": proof.salt.hex(), "iterations": rounds, "memory": proof.memory or 0}

@@ -7,7 +7,7 @@ import os
 import click
 
 
-@click.command()
+@click.command(short_help="Make a private key and its public key.")
 @click.argument("file", type=click.Path(dir_okay=False))
 def keygen(*, file: str) -> None:
     """Write a new private key to FILE, and show the public key, for `authorized_keys`.

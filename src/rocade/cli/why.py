@@ -14,7 +14,7 @@ EXIT_CODES = {"allowed": 0, "denied": 1, "asked": 3}
 """2 is for questions that make no sense."""
 
 
-@click.command()
+@click.command(short_help="Tell who may do what, and by which rule.")
 @click.option("--config", metavar="FILE", required=True, help="The configuration.")
 @click.option("--role", metavar="NAME", required=True, help="Role of whoever wants to do it.")
 @click.option(

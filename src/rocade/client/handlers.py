@@ -72,7 +72,7 @@ class Handler:
             TypeError: it is none, or a type hint is of a kind that arguments cannot have.
         """
         if not callable(function):
-            raise TypeError(f"{function!r} is not callable")
+            raise TypeError(f"{function!r} is not callable; the function comes first, and then the URI")
         self.function = function
         self.name = getattr(function, "__qualname__", None) or repr(function)
         self.kind = _kind(function)

@@ -7,7 +7,8 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rocade.client.callee import Callee, Registration
 from rocade.client.caller import Caller
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rocade.client.connector import Connector
 
 __all__ = ["Hook", "Session"]
+
+E = TypeVar("E", bound=StrEnum)
 
 Hook = Callable[..., Awaitable[None] | None]
 """A plain or a coroutine function that is told of an event in a session's life."""
@@ -237,7 +240,7 @@ class Session:
         Raises:
             ApplicationError: there is no such history, or it may not be read.
         """
-        return history(self, topic, Match(match), limit, reverse, conditions)
+        return history(self, topic, _choice(Match, match), limit, reverse, conditions)
 
     async def get_events(self, topic: str, limit: int | None = 100, **options: Any) -> list[PastEvent]:
         """Events of the past as a list: see `history`."""
@@ -362,12 +365,20 @@ class Session:
         return tuple(self._hooks.get(event, ()))
 
 
+def _choice(kind: type[E], value: str) -> E:
+    try:
+        return kind(value)
+    except ValueError:
+        choices = ", ".join(repr(str(each)) for each in kind)
+        raise ValueError(f"{kind.__name__.lower()} must be one of {choices}, not {value!r}") from None
+
+
 def _subscribe_options(
     options: SubscribeOptions | None, match: Match | str | None, get_retained: bool | None
 ) -> SubscribeOptions:
     chosen = SubscribeOptions() if options is None else copy(options)
     if match is not None:
-        chosen.match = Match(match)
+        chosen.match = _choice(Match, match)
     if get_retained is not None:
         chosen.get_retained = get_retained
     return chosen
@@ -378,9 +389,9 @@ def _register_options(
 ) -> RegisterOptions:
     chosen = RegisterOptions() if options is None else copy(options)
     if match is not None:
-        chosen.match = Match(match)
+        chosen.match = _choice(Match, match)
     if invoke is not None:
-        chosen.invoke = Invoke(invoke)
+        chosen.invoke = _choice(Invoke, invoke)
     if concurrency is not None:
         chosen.concurrency = concurrency
     return chosen
