@@ -295,7 +295,7 @@ def test_without_watchfiles_the_extra_is_named(
         main(["dev", os.fspath(tmp_path / "app.py"), "--port", "0"])
 
     assert caught.value.code == 2
-    assert "pip install 'rocade[dev]'" in capsys.readouterr().err
+    assert capsys.readouterr().err == "rocade: rocade dev needs watchfiles: pip install 'rocade[dev]'\n"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 from tests.node.test_logins import build, load, scram, ticket, wampcra
@@ -45,6 +47,13 @@ def test_nothing_is_no_secret() -> None:
     result = CliRunner().invoke(commands, ["hash", "ticket"], input="\n")
 
     assert result.exit_code == 2
+
+
+def test_without_argon2_the_extra_is_named_and_what_works_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "argon2", None)
+
+    with pytest.raises(click.UsageError, match=r'pip install "rocade\[argon2\]"; or choose --kdf pbkdf2'):
+        CliRunner().invoke(commands, ["hash", "scram"], input="pencil\n", standalone_mode=False, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -74,15 +75,19 @@ class Child:
             async with asyncio.timeout(STOP_SECONDS):
                 await self.end()
         except TimeoutError:
-            self._process.kill()
+            self._kill()
             await self.end()
 
     async def kill(self) -> None:
         """End the process at once."""
-        if not self._end.done():
-            self._process.kill()
+        self._kill()
         await self.end()
         self._control.close()
+
+    def _kill(self) -> None:
+        # It may have ended already without `_end` knowing yet, as when all processes get the same signal.
+        with suppress(ProcessLookupError):
+            self._process.kill()
 
     def _tell(self, order: dict[str, Any]) -> None:
         if not self._control.is_closing():

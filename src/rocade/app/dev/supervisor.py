@@ -70,27 +70,27 @@ async def _serve(
 ) -> int:
     stopping = asyncio.Event()
     on_stop_signals(stopping.set)
-    with tempfile.TemporaryDirectory(prefix="rocade-dev-") as directory:
-        path = os.path.join(directory, "router.sock")
-        hold = Hold(f"unix:{path}")
-        router = EmbeddedRouter(realm, authorizer=hold)
-        router.bind(host, port, insecure=insecure)
-        router.bind_unix(path)
-        router.serve({})
-        await router.start()
-        logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
-        order = {
-            "target": target,
-            "url": f"unix:{path}",
-            "realm": realm,
-            "log_level": log_level,
-            "tells_callers": not insecure,
-        }
-        try:
-            async with watching(directory_of(target), watch) as changes:
+    async with watching(directory_of(target), watch) as changes:
+        with tempfile.TemporaryDirectory(prefix="rocade-dev-") as directory:
+            path = os.path.join(directory, "router.sock")
+            hold = Hold(f"unix:{path}")
+            router = EmbeddedRouter(realm, authorizer=hold)
+            router.bind(host, port, insecure=insecure)
+            router.bind_unix(path)
+            router.serve({})
+            await router.start()
+            logger.info("router on %s, realm %s; it stays while the application is restarted", router.url, realm)
+            order = {
+                "target": target,
+                "url": f"unix:{path}",
+                "realm": realm,
+                "log_level": log_level,
+                "tells_callers": not insecure,
+            }
+            try:
                 await Supervisor(order, router, hold, changes).run(stopping)
-        finally:
-            await router.stop()
+            finally:
+                await router.stop()
     logger.info("stopped")
     return 0
 
