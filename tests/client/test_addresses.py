@@ -54,7 +54,8 @@ def test_the_host_header_is_as_browsers_send_it(url: str, authority: str) -> Non
         ("unix://run/r.sock", "has no absolute path"),
         ("rs://example.com/ws", "has a path"),
         ("ws://joe:secret@example.com/ws", "has a user name: use credentials"),
-        ("ws://example.com:port/ws", "Port could not be cast"),
+        ("ws://example.com:port/ws", "'ws://example.com:port/ws': Port could not be cast"),
+        ("ws://example.com:99999/ws", "'ws://example.com:99999/ws': Port out of range"),
     ],
 )
 def test_a_url_that_leads_nowhere_is_refused(url: str, complaint: str) -> None:

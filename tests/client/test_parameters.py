@@ -23,6 +23,8 @@ from rocade.client.parameters import ConnectParameters, SessionParameters
         ({"credentials": "secret"}, TypeError, "not str"),
         ({"credentials": rocade.Anonymous}, TypeError, "credentials are objects"),
         ({"credentials": []}, ValueError, "credentials are empty"),
+        ({"threads": 0}, ValueError, "threads must be 1 or more, not 0"),
+        ({"tls": __file__}, ValueError, "tls: there is no certificate in PEM form in"),
         ({"serializer": "yaml"}, ValueError, "json, msgpack, cbor, not yaml"),
     ],
 )

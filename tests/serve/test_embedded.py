@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,12 @@ async def test_strangers_get_in_only_where_that_is_said(host: str) -> None:
     router.bind(host, 0, insecure=True)
     assert router.url.startswith(("ws://127.0.0.1:", "ws://[::1]:"))
     router.close_sockets()
+
+
+@pytest.mark.parametrize("port", ["8080", 80800, -1])
+def test_what_is_no_port_is_refused(port: Any) -> None:
+    with pytest.raises(ConfigurationError, match="port: expected a whole number from 0 to 65535, got"):
+        EmbeddedRouter().bind("127.0.0.1", port)
 
 
 async def test_only_the_same_user_opens_its_unix_socket(tmp_path: Path) -> None:

@@ -54,8 +54,12 @@ def parse_url(url: str, *, tls: ssl.SSLContext | None = None, headers: Mapping[s
     if not is_websocket and parts.path not in ("", "/"):
         raise ValueError(f"{url!r} has a path, which RawSocket does not have")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        port = parts.port or _PORTS[scheme]
+    except ValueError as error:
+        raise ValueError(f"{url!r}: {error}") from None
     context = None
     if scheme in ("wss", "rss"):
         context = tls or ssl.create_default_context()
-    target = Target(host=parts.hostname, port=parts.port or _PORTS[scheme], path=path, headers=headers, tls=context)
+    target = Target(host=parts.hostname, port=port, path=path, headers=headers, tls=context)
     return "websocket" if is_websocket else "rawsocket", target

@@ -402,7 +402,7 @@ def _private_key(key: str | bytes | Path | Ed25519PrivateKey) -> Ed25519PrivateK
         if isinstance(key, bytes):
             return Ed25519PrivateKey.from_private_bytes(key)
     except ValueError:
-        raise ValueError("a private key is 32 bytes, or 64 hexadecimal digits") from None
+        raise ValueError("a private key is 32 bytes, 64 hexadecimal digits, or the pathlib.Path of a file") from None
     return key
 
 

@@ -106,7 +106,7 @@ def connect(
         agent: what the router is told about the client's software.
         on_connect, on_join, on_resume, on_leave, on_disconnect: see the methods of `Session` of the same names.
     Raises:
-        ValueError: the URL, the serializer or the credentials make no sense.
+        ValueError: the URL, or another argument, makes no sense.
         FileNotFoundError: there is no file of that name, for `tls`.
         ConnectionFailed, HandshakeRefused: when it is awaited: there is no session.
     """
@@ -204,6 +204,8 @@ def connect_over(
     """
     if not isinstance(realm, str):
         raise TypeError(f"the name of a realm is a str, not {realm!r}")
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more, not {threads!r}")
     identity = Identity(
         credentials=_credentials(credentials),
         authrole=authrole,
@@ -253,6 +255,8 @@ def _credentials(credentials: Credentials | Sequence[Credentials] | None) -> Seq
 def _trusting(file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=file)
+    except ssl.SSLError as error:
+        raise ValueError(f"tls: there is no certificate in PEM form in {file!r} ({error.reason})") from None
     except OSError as error:  # which does not say which file
         raise type(error)(f"tls: {file!r} cannot be used: {error.strerror or error}") from None
 

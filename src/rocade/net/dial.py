@@ -261,7 +261,9 @@ class _Upgrade(asyncio.Protocol):
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail(ConnectionFailed(f"the connection was closed during the handshake{f': {exc}' if exc else ''}"))
+        text = f"the connection was closed during the handshake{f': {exc}' if exc else ''}"
+        hint = "; does it want wss://?" if self._target.tls is None and not self._read else ""
+        self._fail(ConnectionFailed(text + hint))
 
     def _accept(self, rest: bytes) -> None:
         if self.accepted.done():

@@ -128,7 +128,7 @@ class EmbeddedRouter:
             port: 0 for a free one. None is 8080 or, where that is taken, the next one that is free.
             insecure: let anybody who reaches the address do everything.
         Raises:
-            ConfigurationError: the address cannot be had, or strangers would do everything there.
+            ConfigurationError: the address cannot be had or is none, or strangers would do everything there.
         """
         if not insecure and not _is_loopback(host):
             raise ConfigurationError(
@@ -137,6 +137,8 @@ class EmbeddedRouter:
                 "everything in this router; listen on 127.0.0.1, allow it with insecure=True, or configure a router "
                 "with `rocade start --config`",
             )
+        if port is not None and not (isinstance(port, int) and 0 <= port <= 65535):
+            raise ConfigurationError("port", f"expected a whole number from 0 to 65535, got {port!r}")
         sock = _bind(host, port)
         self._sockets.append((sock, WebSocketOptions(allowed_hosts=_allowed_hosts(host))))
 
