@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from rocade.node.logs import LineFormatter, configure_logging
+from rocade.serve.logs import FloodGate
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +95,38 @@ def test_no_color_turns_colours_off(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger("rocade").error("bad")
 
     assert "\x1b" not in stream.getvalue()
+
+
+def test_strangers_cannot_flood_the_log() -> None:
+    now = [0.0]
+    gate = FloodGate(lambda: now[0])
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter())
+    handler.addFilter(gate)
+
+    def tell(name: str, level: int, text: str, count: int) -> list[str]:
+        stream.seek(0)
+        stream.truncate()
+        for number in range(count):
+            handler.handle(logging.LogRecord(name, level, "file.py", 1, text, (number,), None))
+        return stream.getvalue().splitlines()
+
+    assert len(tell("rocade.connection", logging.WARNING, "%s broke the protocol", 5000)) == 100
+    assert len(tell("rocade.connection", logging.INFO, "%s refused", 50)) == 50  # others have a count of their own
+    assert len(tell("rocade.connection", logging.ERROR, "our fault: %s", 500)) == 500
+    assert len(tell("rocade.access", logging.INFO, "GET %s", 500)) == 500
+    now[0] = 61.0
+    first, second = tell("rocade.connection", logging.WARNING, "%s broke the protocol", 2)
+    assert first.endswith("0 broke the protocol (before that, 4900 more lines of this kind were left out)")
+    assert second.endswith("1 broke the protocol")
+
+
+def test_at_level_debug_nothing_is_left_out() -> None:
+    stream = io.StringIO()
+    configure_logging("debug", stream)
+
+    for number in range(150):
+        logging.getLogger("rocade.connection").info("%s refused", number)
+
+    assert len(stream.getvalue().splitlines()) == 150

@@ -14,6 +14,7 @@ import pytest
 from tests.conformance.waiting import TIMEOUT
 
 from rocade.errors import CheckFailed, InvalidMessage, NotUtf8, PayloadNotSerializable
+from rocade.serve import checking
 from rocade.serve.checking import Worker
 from rocade.wamp.codec import CBOR, JSON, MSGPACK, Serializer
 from rocade.wamp.messages import Publish
@@ -175,4 +176,21 @@ async def test_a_caller_is_called_back_when_there_is_less_to_do() -> None:
     await translated(worker, [], MSGPACK, JSON)
 
     assert happened == ["calm enough", "done", "calm"]
+    worker.close()
+
+
+async def test_an_answer_that_makes_no_sense_fails_its_message_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import sys; sys.path[:] = sys.argv[2:]; from rocade.serve import checking_process as it; "
+        "it.carry_out = lambda request, parts: (it.Reply(it.DONE, head=b'nonsense', sizes=[]), []); "
+        "it.main(int(sys.argv[1]))"
+    )
+    worker, data = Worker("checking"), JSON.encode_array((16, 1, {}, "a.b", ["x"]))
+    with monkeypatch.context() as patched:
+        patched.setattr(checking, "_PROGRAM", program)
+        outcome = await checked(worker, data, JSON)
+    assert isinstance(outcome, CheckFailed)
+    assert worker.backlog == 0
+
+    assert type(await checked(worker, data, JSON)) is Publish
     worker.close()

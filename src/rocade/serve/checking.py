@@ -169,7 +169,7 @@ class Worker:
             while self._jobs:
                 job = self._jobs.popleft()
                 if job.done is not None:
-                    self._tell(job, await self._result(job))
+                    self._tell(job, await self._certain_result(job))
                 self.backlog -= job.size
                 self._wake_waiting()
             loop = asyncio.get_running_loop()
@@ -193,6 +193,15 @@ class Worker:
             self._waiting = [waiting for waiting in self._waiting if self.backlog >= waiting[0]]
             for callback in due:
                 callback()
+
+    async def _certain_result(self, job: Job) -> Any:
+        """What comes of a job, whatever happens: whoever waits for it is not read meanwhile."""
+        try:
+            return await self._result(job)
+        except Exception:
+            logger.exception("our fault, with a %s process", self._name)
+            self._end_process()
+            return _failed(job, "wamp.error.runtime_error", "the router failed on it")
 
     async def _result(self, job: Job) -> Any:
         try:

@@ -6,14 +6,27 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Literal, TextIO, get_args
 
-__all__ = ["LEVELS", "LineFormatter", "LogLevel", "configure_logging"]
+__all__ = ["LEVELS", "FloodGate", "LineFormatter", "LogLevel", "configure_logging"]
 
 LogLevel = Literal["error", "warning", "info", "debug"]
 """How much is logged, the least first."""
 
 LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+
+LINES = 100
+"""Lines of one kind that are logged in one `PERIOD`."""
+
+PERIOD = 60.0
+"""Seconds."""
+
+STRANGERS = frozenset(
+    f"rocade.{name}" for name in ("connection", "gateway", "limits", "logins", "longpoll", "net", "outbox")
+)
+"""Loggers that tell of what anybody can bring about as often as he can connect."""
 
 _COLOURS = {"ERROR": "31", "CRITICAL": "31", "WARNING": "33", "DEBUG": "2"}  # level -> terminal colour code
 
@@ -40,11 +53,51 @@ class LineFormatter(logging.Formatter):
         if self._colours and record.levelname in _COLOURS:
             level = f"\x1b[{_COLOURS[record.levelname]}m{level}\x1b[0m"
         message = _one_line(record.getMessage())
+        left_out = getattr(record, "left_out", 0)
+        if left_out:
+            message += f" (before that, {left_out} more lines of this kind were left out)"
         line = f"{moment}.{int(record.msecs):03d} {level} [{record.process}] {message}"
         if record.exc_info:
             trace = self.formatException(record.exc_info)
             line += "".join(f"\n    {_one_line(part)}" for part in trace.splitlines())
         return line
+
+
+class FloodGate(logging.Filter):
+    """Leaves out what strangers bring about too often. How much that was is told with the next line of its kind.
+
+    A kind is a logger and the text of its lines without what is filled in, of which there are only as many as there
+    are in the program. Errors always pass.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Args:
+            clock: the time in seconds.
+        """
+        super().__init__()
+        self._clock = clock
+        self._until = 0.0
+        # kind -> how often it came in this period
+        self._counts: Counter[tuple[str, str]] = Counter()
+        # kind -> how much was left out before, and nobody was told yet
+        self._left_out: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is logged."""
+        if record.name not in STRANGERS or record.levelno >= logging.ERROR:
+            return True
+        now = self._clock()
+        if now >= self._until:
+            self._until = now + PERIOD
+            self._counts.clear()
+        kind = record.name, str(record.msg)
+        self._counts[kind] += 1
+        if self._counts[kind] > LINES:
+            self._left_out[kind] += 1
+            return False
+        record.left_out = self._left_out.pop(kind, 0)
+        return True
 
 
 def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) -> None:
@@ -58,6 +111,8 @@ def configure_logging(level: LogLevel = "info", stream: TextIO | None = None) ->
     handler = logging.StreamHandler(target)
     # https://no-color.org: any value but the empty one turns colours off
     handler.setFormatter(LineFormatter(colours=target.isatty() and not os.environ.get("NO_COLOR")))
+    if level != "debug":
+        handler.addFilter(FloodGate())
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
