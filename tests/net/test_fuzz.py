@@ -28,7 +28,9 @@ from tests.net.streams import (
     spoiled,
 )
 
+from rocade.net import websocket
 from rocade.net.deflate import DeflateOptions
+from rocade.net.framebuffer import Sizes
 from rocade.wamp.batching import batch
 
 MAX_MESSAGE = 1000
@@ -100,9 +102,16 @@ class Bench:
         assert self.faults.texts == []
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with asyncio.Runner(loop_factory=_loop_factory(request.param)) as runner:
+TINY = Sizes(rooms=(60, 90, 200), kept=1, part=64)
+"""Buffers so small that frames which are longer than that occur."""
+
+
+@pytest.fixture(params=["uvloop", "asyncio", "tiny buffers"])
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    if request.param == "tiny buffers":
+        monkeypatch.setattr(websocket, "SIZES", TINY)
+    loop = "uvloop" if request.param == "tiny buffers" else request.param
+    with asyncio.Runner(loop_factory=_loop_factory(loop)) as runner:
         bench = Bench(runner)
         logging.getLogger().addHandler(bench.faults)
         try:

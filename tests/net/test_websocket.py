@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from typing import Any
 
 import pytest
 from tests.net.conftest import Run
@@ -522,10 +523,10 @@ def test_one_read_is_bounded(run: Run) -> None:
         async with serving() as server:
             client, receiver = await server.open_websocket()
             client.send(client_frame(TEXT, b"x" * (1 << 20))[:-1])
-            connection = receiver.link
-            while len(connection._room(-1)) < 1 << 19:  # type: ignore[attr-defined]  # noqa: ASYNC110
+            connection: Any = receiver.link
+            while connection._fragments is None or connection._fragments.tell() < 1 << 19:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
-            assert len(connection.get_buffer(-1)) == 65536  # type: ignore[attr-defined]
+            assert len(connection.get_buffer(-1)) <= 65536
 
     run(main())
 

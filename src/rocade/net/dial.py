@@ -323,8 +323,8 @@ class WebSocketClientConnection(WebSocketConnection):
     def _control_frame(self, opcode: int, payload: bytes) -> bytes:
         return masked_frame(opcode, payload)
 
-    def _new_parser(self) -> Any:
-        parser, self._mask = new_client_parser(self, self._parser_failed, self._frame_limit())
+    def _new_parser(self, buffer_bytes: int) -> Any:
+        parser, self._mask = new_client_parser(self, self._parser_failed, self._frame_limit(), buffer_bytes)
         return parser
 
 

@@ -25,8 +25,8 @@ _UPGRADE_REQUEST = (
 _UPGRADE_RESPONSE = (
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: "
 )
-# The smallest that picows accepts; it doubles when a read fills it.
-_BUFFER_BYTES = 2048
+MIN_BUFFER_BYTES = 2048
+"""The smallest buffer that picows accepts."""
 
 
 class _ParserLog:
@@ -101,7 +101,9 @@ class _NoTransport:
         return False
 
 
-def new_parser(listener: WSListener, failed: Callable[[int, str], None], max_frame_bytes: int) -> Any:
+def new_parser(
+    listener: WSListener, failed: Callable[[int, str], None], max_frame_bytes: int, buffer_bytes: int
+) -> Any:
     """A frame parser for a server, with `get_buffer(-1)` and `buffer_updated(n)`, used as asyncio uses a buffered
     protocol.
 
@@ -113,8 +115,9 @@ def new_parser(listener: WSListener, failed: Callable[[int, str], None], max_fra
             broke the protocol or the listener raised. Since picows parses one frame ahead, `on_ws_frame` may still be
             called for the frame before the broken one after that.
         max_frame_bytes: longer frames fail with code 1009.
+        buffer_bytes: of the parser's buffer. It doubles when a read fills it, and then moves to another place.
     """
-    parser = _protocol(lambda _request: listener, max_frame_bytes)
+    parser = _protocol(lambda _request: listener, max_frame_bytes, buffer_bytes)
     parser.connection_made(_NoTransport(failed))
     _feed(parser, _UPGRADE_REQUEST)
     # Half a kilobyte each that nobody will look at.
@@ -123,14 +126,14 @@ def new_parser(listener: WSListener, failed: Callable[[int, str], None], max_fra
 
 
 def new_client_parser(
-    listener: WSListener, failed: Callable[[int, str], None], max_frame_bytes: int
+    listener: WSListener, failed: Callable[[int, str], None], max_frame_bytes: int, buffer_bytes: int
 ) -> tuple[Any, Callable[[WSMsgType, bytes], bytes]]:
     """A frame parser for a client, and what makes its frames, which are masked (RFC 6455, section 5.3).
 
     Args:
-        listener, failed, max_frame_bytes: as for `new_parser`.
+        listener, failed, max_frame_bytes, buffer_bytes: as for `new_parser`.
     """
-    parser = _protocol(lambda *_handshake: listener, max_frame_bytes, is_client_side=True)
+    parser = _protocol(lambda *_handshake: listener, max_frame_bytes, buffer_bytes, is_client_side=True)
     transport = _NoTransport(failed)
     parser.connection_made(transport)
     key = transport.written.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0].decode()
@@ -150,7 +153,9 @@ def _feed(parser: Any, data: bytes) -> None:
     parser.buffer_updated(len(data))
 
 
-def _protocol(factory: Callable[..., WSListener], max_frame_bytes: int, *, is_client_side: bool = False) -> Any:
+def _protocol(
+    factory: Callable[..., WSListener], max_frame_bytes: int, buffer_bytes: int, *, is_client_side: bool = False
+) -> Any:
     return WSProtocol(
         host_port="localhost" if is_client_side else None,
         ws_path="/" if is_client_side else None,
@@ -166,5 +171,5 @@ def _protocol(factory: Callable[..., WSListener], max_frame_bytes: int, *, is_cl
         enable_auto_pong=False,
         max_frame_size=max_frame_bytes,
         extra_headers=None,
-        read_buffer_init_size=_BUFFER_BYTES,
+        read_buffer_init_size=buffer_bytes,
     )

@@ -11,6 +11,7 @@ import sys
 from codecs import IncrementalDecoder, getincrementaldecoder
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,6 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 from rocade.net import upgrade
 from rocade.net.connection import (
     LARGE_READ,
-    READ_LIMIT,
     STREAM_LINK_SLOTS,
     TURN_BYTES,
     StreamLink,
@@ -27,6 +27,7 @@ from rocade.net.connection import (
     peer_name,
 )
 from rocade.net.deflate import Agreement, DeflateOptions, negotiate
+from rocade.net.framebuffer import FrameBuffer, Sizes
 from rocade.net.frameparser import new_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
 from rocade.net.wires import (
@@ -52,11 +53,8 @@ _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONT
 _PING, _PONG, _CLOSE = WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE
 # Control frames carry 125 bytes, two of which are the code (RFC 6455, section 5.5).
 _MAX_REASON_BYTES = 123
-# From this size of the parser's free buffer on, it is replaced by a new one as soon as it is empty.
-_LARGE_BUFFER = 32768
-_NOTHING_PARSED = -1
-# Longer fragments of a text are left to whoever decodes the message: to look at one takes too long.
-_MAX_CHECKED_FRAGMENT = 256 * 1024
+# How much is read at once, and from which length on frames are taken in parts.
+SIZES = Sizes()
 
 _NOT_UTF8 = "a text message is not UTF-8"
 
@@ -243,21 +241,22 @@ class WebSocketConnection(StreamLink, WSListener):
     __slots__ = (
         *STREAM_LINK_SLOTS,
         "_attention",
+        "_buffer",
         "_close_sent",
         "_decoder",
         "_ended",
         "_failure",
         "_fragments",
         "_fragments_type",
-        "_is_large",
         "_is_text",
         "_max_message_bytes",
+        "_memory",
+        "_most",
         "_own_type",
         "_parse",
-        "_parser",
         "_plain_type",
         "_room",
-        "_unparsed",
+        "_size",
     )
 
     max_send_bytes = sys.maxsize
@@ -283,7 +282,9 @@ class WebSocketConnection(StreamLink, WSListener):
         self._own_type = _TEXT if self._is_text else _BINARY
         # What `on_ws_frame` takes without looking further; None while every frame needs a closer look.
         self._plain_type: WSMsgType | None = self._own_type
-        self._fragments: bytearray | None = None
+        # One file rather than a list: a message may come in millions of fragments of a byte. And its bytes can be had
+        # without a copy.
+        self._fragments: BytesIO | None = None
         self._fragments_type = self._own_type
         self._decoder: IncrementalDecoder | None = None
         self._close_sent = False
@@ -292,24 +293,25 @@ class WebSocketConnection(StreamLink, WSListener):
         # Whether something is to be done when a read has been worked off.
         self._attention = False
         self._failure: tuple[int, str] | None = None
-        self._is_large = False
-        self._unparsed = _NOTHING_PARSED
-        # The parser and two of its methods, which are called for each read.
-        self._parser: Any = None
+        # The parser with its buffer, and what is needed of it for each read.
+        self._buffer: FrameBuffer | None = FrameBuffer(self._new_parser, SIZES)
         self._room: Any = None
         self._parse: Any = None
-        self._renew_parser()
+        self._memory = surroundings.scratch
+        self._size = self._most = 0
+        self._take_parser(self._buffer)
+        self._settle_plain_type()
 
     # What asyncio calls.
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the transport reads into: the parser's own buffer."""
         view: memoryview = self._room(sizehint)
-        if len(view) <= _LARGE_BUFFER:
-            return view
-        self._is_large = self._attention = True
-        self._plain_type = None
-        return view[:READ_LIMIT]
+        if len(view) == self._size:
+            return self._memory
+        assert self._buffer is not None
+        self._attention = True
+        return self._buffer.offer(view)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
@@ -321,8 +323,8 @@ class WebSocketConnection(StreamLink, WSListener):
             self._end_turn()
         else:
             self._parse(nbytes)
-        if self._attention:
-            self._attend()
+        if self._attention or nbytes == self._most:
+            self._attend(nbytes)
         if begin:
             self._worked(perf_counter() - begin)
 
@@ -330,11 +332,12 @@ class WebSocketConnection(StreamLink, WSListener):
         """See `StreamLink`; also lets go of the parser, which refers back to this."""
         super().connection_lost(exc)
         self._ended = True
-        self._parser = self._room = self._parse = None
+        self._buffer = self._room = self._parse = None
+        self._memory = self._surroundings.scratch
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read by someone else, such as those behind the upgrade request."""
-        while data and self._parser is not None:
+        while data and self._buffer is not None:
             room = self.get_buffer(-1)
             size = min(len(room), len(data))
             room[:size] = data[:size]
@@ -389,8 +392,6 @@ class WebSocketConnection(StreamLink, WSListener):
     def _handle_frame(self, frame: WSFrame) -> None:
         if self._ended:
             return
-        if self._is_large:
-            self._unparsed = frame.tail_size
         kind = frame.msg_type
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._handle_extended(frame)
@@ -420,16 +421,16 @@ class WebSocketConnection(StreamLink, WSListener):
         else:
             self._fragments_type = kind
             self._decoder = _Utf8Decoder() if kind is _TEXT else None
-            # One array rather than a list: a message may come in millions of fragments of a byte.
-            self._fragments = bytearray()
+            self._fragments = BytesIO()
             self._plain_type = None
             self._append_fragment(self._fragments, frame)
 
-    def _append_fragment(self, fragments: bytearray, frame: WSFrame) -> None:
-        data = self._payload(frame, self._max_message_bytes - len(fragments))
+    def _append_fragment(self, fragments: BytesIO, frame: WSFrame) -> None:
+        data = self._payload(frame, self._max_message_bytes - fragments.tell())
         if data is None:
             return
-        if len(data) > _MAX_CHECKED_FRAGMENT:
+        if self._buffer is not None and self._buffer.is_cutting:
+            # It is no fragment. To look at all of it twice would take too long.
             self._decoder = None
         if self._decoder is not None:
             try:
@@ -437,14 +438,11 @@ class WebSocketConnection(StreamLink, WSListener):
             except UnicodeDecodeError:
                 self.fail_text()
                 return
-        fragments += data
+        fragments.write(data)
         if frame.fin:
             self._fragments = self._decoder = None
             self._settle_plain_type()
-            if self._fragments_type is self._own_type:
-                self._deliver(bytes(fragments))
-            else:
-                self._handle_other_type(bytes(fragments))
+            self._handle_message(self._fragments_type, fragments.getvalue())
 
     def _payload(self, frame: WSFrame, room: int) -> bytes | None:
         """What a frame adds to its message; None when that cannot be, and the connection has failed.
@@ -524,7 +522,7 @@ class WebSocketConnection(StreamLink, WSListener):
         if not self._close_sent:
             self._send_close(encode_close(code, text))
         self._reason = self._reason or f"protocol error: {text}"
-        self._parse = _ignore_bytes
+        self._ignore_bytes()
         self._hang_up()
         self._lose(self._reason)
 
@@ -538,33 +536,36 @@ class WebSocketConnection(StreamLink, WSListener):
 
     # The parser.
 
-    def _attend(self) -> None:
+    def _attend(self, nbytes: int) -> None:
+        """Look after what `buffer_updated` has no time for."""
         self._attention = False
+        buffer = self._buffer
+        if buffer is not None and not self._ended and self._failure is None and buffer.worked_off(nbytes):
+            self._take_parser(buffer)
         if self._failure is not None:
             self._fail(*self._failure)
-        elif self._is_large and not self._ended:
-            self._attention = True
-            if self._unparsed == 0:
-                self._renew_parser()
-            self._unparsed = _NOTHING_PARSED
+        if self._ended:
+            self._ignore_bytes()
 
-    def _renew_parser(self) -> None:
-        """Begin with an empty parser. Its buffer never shrinks, so a large one is given back with it."""
-        self._parser = self._new_parser()
-        self._room = self._parser.get_buffer
-        self._parse = self._parser.buffer_updated
-        self._is_large = self._attention = False
-        self._settle_plain_type()
+    def _take_parser(self, buffer: FrameBuffer) -> None:
+        self._room, self._parse = buffer.room, buffer.parse
+        self._memory, self._size, self._most = buffer.memory, buffer.size, len(buffer.memory)
 
-    def _new_parser(self) -> Any:
-        return new_parser(self, self._parser_failed, self._frame_limit())
+    def _ignore_bytes(self) -> None:
+        """Read on, without a parser."""
+        self._memory = scratch = self._surroundings.scratch
+        self._size, self._most = len(scratch), 0
+        self._room, self._parse = lambda _sizehint: scratch, _ignore
+
+    def _new_parser(self, buffer_bytes: int) -> Any:
+        return new_parser(self, self._parser_failed, self._frame_limit(), buffer_bytes)
 
     def _frame_limit(self) -> int:
         """Longest frame that the parser is to accept."""
         return self._max_message_bytes
 
     def _settle_plain_type(self) -> None:
-        look_closer = self._ended or self._is_large or self._fragments is not None
+        look_closer = self._ended or self._fragments is not None
         self._plain_type = None if look_closer else self._own_type
 
 
@@ -615,5 +616,5 @@ def _closed_by_peer(code: int | None, reason: str) -> str:
     return f"closed by peer ({details})" if details else "closed by peer"
 
 
-def _ignore_bytes(_nbytes: int) -> None:
+def _ignore(_nbytes: int) -> None:
     """Instead of the parser, after a failure: the same buffer is filled again and again."""

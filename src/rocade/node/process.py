@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -24,6 +26,11 @@ FILE_LIMIT = 65536
 
 COMFORTABLE_FILE_LIMIT = 8192
 """Fewer than this are worth a warning."""
+
+MAPPED_BYTES = 1024 * 1024
+"""From this size on a block of memory is mapped for itself."""
+
+_M_MMAP_THRESHOLD = -3  # of malloc.h
 
 STOP_SECONDS = 4.0
 """When stopping takes longer than this, the process ends all the same."""
@@ -47,6 +54,7 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
     worker = Worker(configuration.worker)
     worker.bind()
     _raise_file_limit()
+    _keep_large_memory_apart()
     for remark in remarks(configuration):
         logger.info("%s", remark)
     if insecure:
@@ -72,6 +80,16 @@ async def _serve(worker: Worker) -> None:
     except TimeoutError:
         logger.warning("clients still connected after %g s are cut off", STOP_SECONDS)
     logger.info("stopped")
+
+
+def _keep_large_memory_apart() -> None:
+    """Have the C library map large blocks one by one, as it does in the beginning, for ever.
+
+    glibc ceases to do so once such a block has been freed. Then a long message that is collected as it comes is copied
+    whenever it needs more room, which takes 12 ms for 16 MiB instead of 1 ms, and its memory is not given back.
+    """
+    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
 
 
 def _tame_garbage_collection() -> None:
