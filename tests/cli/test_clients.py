@@ -148,7 +148,7 @@ def test_a_call_is_given_up_in_time(router: ListeningRouter, tmp_path: Path) -> 
         (["--login", "cryptosign", "--secret-file", "/dev/null"], "/dev/null: "),
         (["--user", "joe", "--login", "ticket", "--secret-file", "SECRET"], "(wamp.error."),
         (["-1"], "go behind '--'"),
-        (["--url", "wss://127.0.0.1:1/ws", "--ca", "/nowhere"], "--ca: /nowhere: No such file"),
+        (["--url", "wss://127.0.0.1:1/ws", "--ca", "/nowhere"], "--ca: '/nowhere' cannot be used: No such file"),
     ],
 )
 def test_without_a_session_the_exit_code_is_2(

@@ -248,8 +248,8 @@ def _connecting(connection: Connection, stays: bool) -> Connecting:
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    except OSError as error:  # ssl.SSLError is one
-        raise click.UsageError(f"--ca: {connection.ca}: {error.strerror or error}") from None
+    except OSError as error:
+        raise click.UsageError(f"--ca: {str(error).removeprefix('tls: ')}") from None
 
 
 def _told(what: str) -> Callable[..., None]:
