@@ -11,7 +11,7 @@ from tests.conformance.peer import Peer
 from tests.conformance.router import RealmUnderTest, Router
 
 from rocade.serve import resumption
-from rocade.serve.gateway import ConnectedSession
+from rocade.serve.session import ConnectedSession
 from rocade.wamp.messages import (
     Abort,
     Call,

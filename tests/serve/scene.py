@@ -221,7 +221,7 @@ class Client:
 
     def take(self) -> list[Any]:
         """The messages that came since the last time."""
-        self.gateway.flush()
+        self.gateway.flusher.flush()
         frames = self.link.frames[self._taken :]
         self._taken += len(frames)
         return [self.link.wire.serializer.decode(frame.removeprefix(HEADER)) for frame in frames]

@@ -82,7 +82,7 @@ def everything_to(gateway: Gateway, *topics: str) -> Client:
     for uri in topics:
         # Past the authorizer, which is for the others.
         for message in (Subscribe(1, SubscribeOptions(), uri), Register(1, RegisterOptions(), uri)):
-            gateway.carry_out(realm, realm.receive(session, message, 0.0))
+            gateway.delivery.carry_out(realm, realm.receive(session, message, 0.0))
     client.take()
     return client
 

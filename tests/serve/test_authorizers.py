@@ -421,7 +421,7 @@ async def test_what_a_session_sends_stays_in_order() -> None:
     for number, topic in enumerate(("com.asked", "com.free"), 1):
         session = listener.connection.session
         realm = gateway.realms["realm1"]
-        gateway.carry_out(realm, realm.receive(session, Subscribe(number, SubscribeOptions(), topic), 0.0))
+        gateway.delivery.carry_out(realm, realm.receive(session, Subscribe(number, SubscribeOptions(), topic), 0.0))
     listener.take()
 
     client.publish("com.asked", 1)
@@ -708,7 +708,9 @@ async def test_what_the_router_itself_calls_is_not_asked_about() -> None:
     authorizer, client = Authorizer(gateway), joined(gateway)
     realm = gateway.realms["realm1"]
     callee = joined(gateway)
-    gateway.carry_out(realm, realm.receive(callee.connection.session, Register(1, RegisterOptions(), "com.p"), 0.0))
+    gateway.delivery.carry_out(
+        realm, realm.receive(callee.connection.session, Register(1, RegisterOptions(), "com.p"), 0.0)
+    )
     callee.take()
     call = asyncio.ensure_future(InternalCalls(gateway).call("realm1", "com.p"))
     await settle()

@@ -235,7 +235,7 @@ async def test_a_call_that_waits_leaves_no_timer_behind(leaves: bool) -> None:
     registered(callee, concurrency=1)
     for _ in range(2):
         caller.call(PROCEDURE, timeout=60_000)
-    assert len(gateway._timers) == 2
+    assert len(gateway.delivery._timers) == 2
 
     if leaves:
         caller.goodbye()
@@ -243,4 +243,4 @@ async def test_a_call_that_waits_leaves_no_timer_behind(leaves: bool) -> None:
         caller.cancel(1)
         caller.cancel(2)
 
-    assert gateway._timers == {}
+    assert gateway.delivery._timers == {}

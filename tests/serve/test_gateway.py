@@ -137,7 +137,7 @@ async def test_the_largest_message_that_the_receiver_accepts_still_arrives() -> 
     small.subscribe("com.topic")
     small.take()
     publisher.publish("com.topic", "")
-    small.gateway.flush()
+    small.gateway.flusher.flush()
     overhead = len(small.link.frames[-1]) - len(HEADER)
     small.take()
 
@@ -162,7 +162,7 @@ async def test_an_invocation_too_large_for_the_callee_fails_the_call() -> None:
     error = caller.take_one()
     assert (error.request_type, error.request, error.error) == (48, 1, TOO_LARGE)
     assert callee.take() == []
-    assert gateway._timers == {}
+    assert gateway.delivery._timers == {}
     caller.call("com.proc", "short")
     assert callee.take_one().request == 1, "it has never seen the other one"
 
@@ -298,7 +298,7 @@ async def test_a_call_times_out_by_the_clock_of_the_loop() -> None:
 
     assert caller.take_one().error == "wamp.error.timeout"
     assert callee.take_one().options.mode is CancelMode.KILLNOWAIT
-    assert gateway._timers == {}
+    assert gateway.delivery._timers == {}
 
 
 async def test_a_progressive_result_gives_a_call_more_time() -> None:
@@ -323,9 +323,9 @@ async def test_an_answered_call_leaves_no_timer() -> None:
 
     for request in range(1, 6):
         caller.call("com.proc", timeout=3_600_000)
-        assert len(gateway._timers) == 1
+        assert len(gateway.delivery._timers) == 1
         callee.yield_(request)
-        assert gateway._timers == {}
+        assert gateway.delivery._timers == {}
 
     await pass_time(3601)
     assert [type(message) for message in caller.take()] == [Result] * 5
@@ -464,7 +464,7 @@ async def test_pending_calls_are_settled_before_the_goodbye_and_nothing_comes_af
         messages = client.take()
         assert type(messages[-1]) is Goodbye
         assert {type(message) for message in messages[:-1]} <= {Error, Interrupt}
-    assert gateway._timers == {}
+    assert gateway.delivery._timers == {}
     await pass_time(2.1)
     assert shutdown.done()
 

@@ -8,7 +8,7 @@ import pytest
 from tests.serve.scene import HEADER, WIRES, Client, FakeLink, open_gateway, settle
 
 from rocade.serve import outbox as outbox_module
-from rocade.serve.gateway import Gateway
+from rocade.serve.flushing import Flusher
 from rocade.serve.outbox import Outbox
 
 
@@ -22,7 +22,7 @@ def link() -> FakeLink:
 
 
 def open_outbox(link: FakeLink, limit: int = 2**20) -> Outbox:
-    return Outbox(link, Gateway(), limit)
+    return Outbox(link, Flusher(), limit)
 
 
 def put(outbox: Outbox, *frames: bytes) -> None:
@@ -234,9 +234,9 @@ async def test_the_limit_of_the_peer_is_for_the_message_and_not_for_its_frame() 
 
 
 async def test_one_link_is_not_kept_from_its_write_by_the_pause_of_another() -> None:
-    gateway = Gateway()
+    flusher = Flusher()
     links = [FakeLink(WIRES["json"]) for _ in range(3)]
-    outboxes: Sequence[Outbox] = [Outbox(link, gateway) for link in links]
+    outboxes: Sequence[Outbox] = [Outbox(link, flusher) for link in links]
     for outbox in outboxes:
         outbox.put(b"1")
 

@@ -40,7 +40,8 @@ from rocade.wamp.messages import (
 from rocade.wamp.uris import MAX_URI_LENGTH, shown
 
 if TYPE_CHECKING:
-    from rocade.serve.gateway import ConnectedSession, Gateway
+    from rocade.serve.gateway import Gateway
+    from rocade.serve.session import ConnectedSession
 
 __all__ = ["BREAK", "CHECKING", "MANY_EFFECTS", "RATE", "WAITING", "Admission"]
 
@@ -75,6 +76,7 @@ class Admission:
 
     __slots__ = (
         "_authorize",
+        "_delivery",
         "_gateway",
         "_now",
         "_paused",
@@ -92,12 +94,13 @@ class Admission:
             session: whose messages come this way.
             realm: where they go.
             authorizer: asked before they do.
-            gateway: carries out what the realm wants done.
+            gateway: whose `delivery` carries out what the realm wants done.
         """
         self.session = session
         self._realm = realm
         self._authorize = authorizer.authorize
         self._gateway = gateway
+        self._delivery = gateway.delivery
         self._now = asyncio.get_running_loop().time
         # Progressive call invocations rest on it, and whoever announces them is no old client.
         self._sequential = realm.sequential_requests or session.caller_streams
@@ -140,7 +143,7 @@ class Admission:
         except Undecided as undecided:
             self._wait(message, _Implied(disclose, undecided, {}))
             return
-        if effects and self._gateway.carry_out(self._realm, effects):
+        if effects and self._delivery.carry_out(self._realm, effects):
             self._take_a_break()
 
     def _take_a_break(self) -> None:
@@ -148,7 +151,7 @@ class Admission:
         connection = self.session.connection
         if connection is not None:
             connection.pause_reading(BREAK)
-            self._gateway.call_when_calm(partial(connection.resume_reading, BREAK))
+            self._delivery.call_when_calm(partial(connection.resume_reading, BREAK))
 
     @property
     def is_full(self) -> bool:
@@ -160,7 +163,7 @@ class Admission:
         if self._waiting:
             self._wait(message, _CONTINUED)
         else:
-            self._gateway.carry_out(self._realm, self._realm.continue_call(self.session, message))
+            self._delivery.carry_out(self._realm, self._realm.continue_call(self.session, message))
 
     def close(self) -> None:
         """The session is gone: what waits is dropped."""
@@ -195,7 +198,7 @@ class Admission:
     def _refuse(self, message: Message, decision: Decision) -> None:
         if decision is not _TOO_LONG:
             self._gateway.refusals.tell(self.session, *_asked_about(message), decision, self._now())
-        self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, _refusal(message, decision)))
+        self._delivery.carry_out(self._realm, self._realm.refuse(self.session, message, _refusal(message, decision)))
 
     def _let_in(self, message: Message, pending: Decision | _Implied, serializer: Serializer) -> None:
         """Let in what has waited."""
@@ -220,7 +223,7 @@ class Admission:
             return
         finally:
             session.serializer = now
-        self._gateway.carry_out(self._realm, effects)
+        self._delivery.carry_out(self._realm, effects)
 
     # --- the waiting room -------------------------------------------------------------------------
 
@@ -249,9 +252,9 @@ class Admission:
             try:
                 self._let_in(message, answer, serializer)
             except ProtocolViolation as violation:
-                self._gateway.abort(self.session, violation)
+                self.session.abort(violation)
             except Exception:
-                self._gateway.fail(self.session)
+                self.session.fail()
         self._task = None
 
     def _take_out(self, position: int) -> None:
@@ -312,7 +315,7 @@ class Admission:
                 if self._waiting:
                     self._start_asking()
                 error = ApplicationError("wamp.error.canceled", "the call was canceled")
-                self._gateway.carry_out(self._realm, self._realm.refuse(self.session, message, error))
+                self._delivery.carry_out(self._realm, self._realm.refuse(self.session, message, error))
                 return True
         return False
 

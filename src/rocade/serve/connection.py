@@ -21,6 +21,7 @@ from rocade.serve.limits import Full, full
 from rocade.serve.outbox import Outbox
 from rocade.serve.rates import Meter
 from rocade.serve.resumption import Resumption, find
+from rocade.serve.session import ConnectedSession
 from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import (
     Abort,
@@ -36,7 +37,7 @@ from rocade.wamp.messages import (
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Checked, Job
-    from rocade.serve.gateway import ConnectedSession, Gateway
+    from rocade.serve.gateway import Gateway
 
 __all__ = ["Connection"]
 
@@ -107,7 +108,7 @@ class Connection:
             door: of that transport.
         """
         self.link = link
-        self.outbox = Outbox(link, gateway, gateway.max_outbox_bytes)
+        self.outbox = Outbox(link, gateway.flusher, gateway.max_outbox_bytes)
         self.state = SessionState.CLOSED
         self.session: ConnectedSession | None = None
         self.realm: Realm | None = None
@@ -382,8 +383,6 @@ class Connection:
         self._abort(refusal.uri, str(refusal))
 
     def _welcome(self, attempt: Attempt, realm: Realm, identity: Identity) -> None:
-        from rocade.serve.gateway import ConnectedSession
-
         hello = attempt.hello
         session = ConnectedSession(
             attempt.session,
@@ -426,7 +425,7 @@ class Connection:
             session.outbox = self.outbox = resumption.outbox
         self._count_session(session, realm)
         self._gateway.usage(realm).joined(session)
-        self._gateway.carry_out(realm, realm.join(session))
+        self._gateway.delivery.carry_out(realm, realm.join(session))
         if identity.tenure is not None:
             identity.tenure.begin(session.id, partial(self._gateway.end_session, session))
         logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
@@ -478,7 +477,7 @@ class Connection:
         """The session goes on elsewhere, and its outbox with it."""
         self.session = self.realm = self._admission = None
         self._uncount_session()
-        self.outbox = Outbox(self.link, self._gateway)
+        self.outbox = Outbox(self.link, self._gateway.flusher)
 
     # --- GOODBYE ----------------------------------------------------------------------------------
 
@@ -545,7 +544,7 @@ class Connection:
             session.tenure.end()
         self.session = self._admission = self.realm = None
         self._uncount_session()
-        self._gateway.carry_out(realm, realm.leave(session))
+        self._gateway.delivery.carry_out(realm, realm.leave(session))
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)
 
     # --- limits -----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rocade.errors import ApplicationError
 from rocade.net.link import Wire
 from rocade.router.permissions import Permission, Role
-from rocade.serve.gateway import ConnectedSession
+from rocade.serve.session import ConnectedSession
 from rocade.wamp.codec import MSGPACK
 from rocade.wamp.messages import (
     Call,
@@ -98,7 +98,7 @@ class _Caller:
         self.wire = _WIRE
         self.max_send_bytes = MAX_ANSWER_BYTES
         self.link = self
-        self._gateway = gateway
+        self._delivery = gateway.delivery
         self._realm = realm
         self._session = ConnectedSession(
             gateway.new_session_id(), realm.name, _TRUSTED, MSGPACK, authid="router", authmethod="internal"
@@ -122,7 +122,7 @@ class _Caller:
 
     def _send(self, message: Call | Cancel) -> None:
         now = asyncio.get_running_loop().time()
-        self._gateway.carry_out(self._realm, self._realm.receive(self._session, message, now))
+        self._delivery.carry_out(self._realm, self._realm.receive(self._session, message, now))
 
     def put_slot(self, slot: Slot) -> None:
         """An answer will come, by `fill` or `drop`; nothing else waits for it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rocade.net.link import Link
 
 if TYPE_CHECKING:
-    from rocade.serve.gateway import Gateway
+    from rocade.serve.flushing import Flusher
     from rocade.serve.translation import Slot
 
 __all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
@@ -42,8 +42,8 @@ class Outbox:
         "_behind",
         "_behind_bytes",
         "_closed",
+        "_flusher",
         "_frames",
-        "_gateway",
         "_is_apart",
         "_limit",
         "_paused",
@@ -53,18 +53,18 @@ class Outbox:
         "wire",
     )
 
-    def __init__(self, link: Link, gateway: Gateway, limit: int = DEFAULT_MAX_OUTBOX_BYTES) -> None:
+    def __init__(self, link: Link, flusher: Flusher, limit: int = DEFAULT_MAX_OUTBOX_BYTES) -> None:
         """
         Args:
             link: where the frames go.
-            gateway: told when there is something to flush.
+            flusher: told when there is something to flush.
             limit: bytes that may wait here.
         """
         self.link = link
         self.wire = link.wire
         # The peer's limit is for what is in the frame.
         self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
-        self._gateway = gateway
+        self._flusher = flusher
         self._limit = limit
         self._frames: list[bytes] = []
         self._waiting = 0
@@ -83,7 +83,7 @@ class Outbox:
             return
         frames = self._frames
         if not frames and not self._paused:
-            self._gateway.needs_flush(self)
+            self._flusher.needs_flush(self)
         frames.append(frame)
         self._waiting += len(frame)
         if self._waiting > self._limit:
@@ -124,7 +124,7 @@ class Outbox:
         assert behind is not None
         frames = self._frames
         if not frames and not self._paused:
-            self._gateway.needs_flush(self)
+            self._flusher.needs_flush(self)
         while behind and isinstance(behind[0], bytes):
             frame = behind[0]
             frames.append(frame)

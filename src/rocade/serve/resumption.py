@@ -25,7 +25,9 @@ from rocade.wamp.messages import Hello, Message, Received
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.serve.authorization import Authorizer
-    from rocade.serve.gateway import ConnectedSession, Gateway
+    from rocade.serve.flushing import Flusher
+    from rocade.serve.gateway import Gateway
+    from rocade.serve.session import ConnectedSession
     from rocade.serve.translation import Slot
 
 __all__ = ["ResumableAdmission", "ResumableOutbox", "Resumption", "find"]
@@ -51,14 +53,14 @@ class ResumableOutbox(Outbox):
 
     __slots__ = ("_attached", "_kept", "_kept_bytes", "received", "resumption")
 
-    def __init__(self, link: Link, gateway: Gateway, limit: int) -> None:
+    def __init__(self, link: Link, flusher: Flusher, limit: int) -> None:
         """
         Args:
             link: where the frames go, until the connection is lost.
-            gateway: told when there is something to flush.
+            flusher: told when there is something to flush.
             limit: bytes that may wait, or be unconfirmed.
         """
-        super().__init__(link, gateway, limit)
+        super().__init__(link, flusher, limit)
         self.received = 0
         self.resumption: Resumption | None = None
         # Messages, and the slots of those that are still being translated, which count as one each.
@@ -77,7 +79,7 @@ class ResumableOutbox(Outbox):
         # As in `Outbox`, and here again, since an event for many is put once for each of them.
         frames = self._frames
         if not frames and not self._paused:
-            self._gateway.needs_flush(self)
+            self._flusher.needs_flush(self)
         frames.append(frame)
         self._waiting += size
         # What waits is among what is kept.
@@ -132,7 +134,7 @@ class ResumableOutbox(Outbox):
         self._waiting, previous._waiting = previous._waiting, 0
         self._paused = previous._paused
         if self._frames and not self._paused:
-            self._gateway.needs_flush(self)
+            self._flusher.needs_flush(self)
 
     def stop_keeping(self) -> None:
         """The session is over: nothing will be sent again."""
@@ -330,7 +332,7 @@ class Resumption:
         self.session = session
         self.realm = realm
         self.admission = ResumableAdmission(session, realm, gateway.authorizer, gateway)
-        self.outbox = ResumableOutbox(link, gateway, gateway.max_outbox_bytes)
+        self.outbox = ResumableOutbox(link, gateway.flusher, gateway.max_outbox_bytes)
         self.token = self._previous_token = secrets.token_urlsafe(24)
         self._gateway = gateway
         self._timer: asyncio.TimerHandle | None = None
@@ -349,7 +351,7 @@ class Resumption:
             return
         window = self._gateway.resume_window
         self._timer = asyncio.get_running_loop().call_later(window, self.end, f"not resumed within {window:g} s")
-        self._gateway.carry_out(self.realm, self.realm.detach(self.session))
+        self._gateway.delivery.carry_out(self.realm, self.realm.detach(self.session))
         logger.debug("session %d is without a connection: %s", self.session.id, reason)
 
     def _park(self) -> bool:
@@ -433,7 +435,7 @@ class Resumption:
         self.outbox.close()
         if self.session.tenure is not None:
             self.session.tenure.end()
-        self._gateway.carry_out(self.realm, self.realm.leave(self.session))
+        self._gateway.delivery.carry_out(self.realm, self.realm.leave(self.session))
         logger.debug("session %d left %r: %s", self.session.id, self.realm.name, reason)
 
     def stop_waiting(self) -> None:

@@ -19,7 +19,7 @@ from rocade.wamp.large import payload_of
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Translated, Worker
-    from rocade.serve.gateway import ConnectedSession
+    from rocade.serve.session import ConnectedSession
 
 __all__ = ["MAX_BACKLOG_BYTES", "Slot", "Translation", "Undeliverable"]
 

@@ -1,0 +1,243 @@
+"""Carries out what the routing core decides: each message becomes bytes once for each kind of link among its receivers.
+
+The same bytes go into the outbox of every receiver. The other effects are timers, look-ups and sessions that end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+from rocade.errors import ApplicationError, PayloadNotSerializable, TranslationTakesLong
+from rocade.net.link import Wire
+from rocade.router.calls import PendingCall
+from rocade.router.effects import (
+    AnswerLater,
+    CancelWake,
+    Deliver,
+    Effect,
+    EndSession,
+    LimitReached,
+    QueryHistory,
+    ServeWaiting,
+    StoreEvent,
+    WakeAt,
+)
+from rocade.router.history import Page, Query
+from rocade.router.realm import Realm
+from rocade.router.session import Session
+from rocade.serve.admission import MANY_EFFECTS
+from rocade.serve.checking import Worker
+from rocade.serve.flushing import Flusher
+from rocade.serve.session import ConnectedSession
+from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation
+from rocade.wamp.codec import Serializer
+
+__all__ = ["Delivery", "EventStore"]
+
+ANSWER_DEADLINE = 15.0
+"""Seconds after which a procedure of the router's own that has to find something out gives up."""
+
+LARGE_FRAME = 256 * 1024
+"""Bytes of a message from which on it is not written to all of its receivers in one round of the loop."""
+
+logger = logging.getLogger("rocade.gateway")
+
+
+class EventStore(Protocol):
+    """Keeps event history outside the routing core."""
+
+    def put(self, effect: StoreEvent) -> None:
+        """Store an event behind those that came before. Never waits."""
+
+    def find(self, query: Query, done: Callable[[Page | ApplicationError], None]) -> None:
+        """Look up events among all that came before. Never waits; `done` may be called in any thread."""
+
+
+class Delivery:
+    """Carries out the effects of all realms of a process."""
+
+    def __init__(
+        self,
+        flusher: Flusher,
+        translating: Worker,
+        event_stores: Mapping[str, EventStore],
+        limit_reached: Callable[[Session, str, str], None],
+    ) -> None:
+        """
+        Args:
+            flusher: of the outboxes.
+            translating: puts the payload of long messages into other serializers.
+            event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
+            limit_reached: told of a session that has come to a limit, with the limit's name and what follows from it.
+        """
+        self._flusher = flusher
+        self._translating = translating
+        self._event_stores = event_stores
+        self._limit_reached = limit_reached
+        # call -> when it is to be woken
+        self._timers: dict[PendingCall, asyncio.TimerHandle] = {}
+        # what is being found out for calls of the router's own procedures
+        self._answering: set[asyncio.Task[None]] = set()
+
+    def carry_out(self, realm: Realm, effects: list[Effect]) -> bool:
+        """Do what the core wants done, in its order.
+
+        Args:
+            realm: whose effects they are.
+            effects: used up by this. What follows from them is added while they are carried out: calls into the
+                core from within each other could become too many.
+        Returns:
+            Whether that was so much that others should have their turn before more of the same; see `call_when_calm`.
+        """
+        is_much = False
+        for effect in effects:
+            if type(effect) is not Deliver:
+                if type(effect) is EndSession:
+                    effect.session.dismiss(effect.reason, effect.message)  # type: ignore[attr-defined]
+                elif type(effect) is ServeWaiting:
+                    effects.extend(realm.serve_waiting(effect.registration))
+                elif type(effect) is StoreEvent:
+                    self._event_stores[realm.name].put(effect)
+                elif type(effect) is QueryHistory:
+                    self._query(realm, effect)
+                elif type(effect) is LimitReached:
+                    self._limit_reached(effect.session, effect.limit, "what goes beyond it is refused")
+                elif type(effect) is AnswerLater:
+                    self._answer_later(realm, effect)
+                else:
+                    self._schedule(realm, effect)  # type: ignore[arg-type]
+                continue
+            receivers: Any = effect.receivers
+            if len(receivers) != 1:
+                is_much = self._deliver_to_many(realm, effects, effect, receivers) or is_much
+                continue
+            for receiver in receivers:
+                outbox = receiver.outbox
+                wire = outbox.wire
+                try:
+                    frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                except TranslationTakesLong:
+                    self._translation(realm, effect, wire.serializer).keep_for(receiver)
+                    is_much = is_much or self._translating.backlog > MAX_BACKLOG_BYTES
+                    continue
+                except PayloadNotSerializable as error:
+                    effects.extend(_undeliverable(realm, effect, receiver, error.uri, str(error)))
+                    continue
+                if len(frame) > outbox.max_send_bytes:
+                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
+                else:
+                    outbox.put(frame)
+        return is_much or len(effects) > MANY_EFFECTS
+
+    def _deliver_to_many(
+        self, realm: Realm, effects: list[Effect], effect: Deliver, receivers: Collection[ConnectedSession]
+    ) -> bool:
+        """The same message to many: encoded and framed once for each kind of link among them."""
+        # wire -> framed message, or why there is none
+        frames: dict[Wire, bytes | PayloadNotSerializable] = {}
+        # serializer -> the message on its way into that
+        translations: dict[Serializer, Translation] = {}
+        for receiver in receivers:
+            outbox = receiver.outbox
+            wire = outbox.wire
+            frame = frames.get(wire)
+            if frame is None:
+                try:
+                    frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
+                    self._flusher.is_slow = self._flusher.is_slow or len(frame) > LARGE_FRAME
+                except PayloadNotSerializable as error:
+                    frame = error
+                frames[wire] = frame
+            if type(frame) is bytes:
+                if len(frame) > outbox.max_send_bytes:
+                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
+                else:
+                    outbox.put(frame)
+            elif type(frame) is TranslationTakesLong:
+                translation = translations.get(wire.serializer)
+                if translation is None:
+                    translation = translations[wire.serializer] = self._translation(realm, effect, wire.serializer)
+                translation.keep_for(receiver)
+            else:
+                assert isinstance(frame, PayloadNotSerializable)
+                effects.extend(_undeliverable(realm, effect, receiver, frame.uri, str(frame)))
+        flusher = self._flusher
+        flusher.delivered += len(receivers)
+        return flusher.delivered > MANY_EFFECTS or self._translating.backlog > MAX_BACKLOG_BYTES
+
+    def _translation(self, realm: Realm, effect: Deliver, serializer: Serializer) -> Translation:
+        def undeliverable(receiver: ConnectedSession, uri: str, text: str) -> None:
+            self.carry_out(realm, _undeliverable(realm, effect, receiver, uri, text))
+
+        return Translation(self._translating, effect, serializer, undeliverable)
+
+    def call_when_calm(self, callback: Callable[[], None]) -> None:
+        """Call back in a later round of the loop, when not too much waits to be translated."""
+        self._flusher.delivered = 0
+        self._translating.call_below(MAX_BACKLOG_BYTES, callback)
+
+    def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
+        pending = effect.pending
+        if isinstance(effect, CancelWake):
+            timer = self._timers.pop(pending, None)
+            if timer is not None:
+                timer.cancel()
+            return
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            del self._timers[pending]
+            self.carry_out(realm, realm.wake(pending, loop.time()))
+
+        self._timers[pending] = loop.call_at(effect.when, wake)
+
+    def _query(self, realm: Realm, effect: QueryHistory) -> None:
+        loop = asyncio.get_running_loop()
+
+        def answer(found: Page | ApplicationError) -> None:
+            self.carry_out(realm, realm.history_found(effect, found))
+
+        def done(found: Page | ApplicationError) -> None:
+            try:
+                loop.call_soon_threadsafe(answer, found)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                pass
+
+        self._event_stores[realm.name].find(effect.query, done)
+
+    def _answer_later(self, realm: Realm, effect: AnswerLater) -> None:
+        async def find_out() -> None:
+            found: list[Any] | ApplicationError
+            try:
+                async with asyncio.timeout(ANSWER_DEADLINE):
+                    found = await effect.work()
+            except ApplicationError as error:
+                found = error
+            except TimeoutError:
+                found = ApplicationError("wamp.error.timeout", f"no answer within {ANSWER_DEADLINE:g} s")
+            except Exception:
+                logger.exception("our fault, in a procedure of the router's own")
+                found = ApplicationError("wamp.error.runtime_error", "the router failed on this call")
+            self.carry_out(realm, realm.found_out(effect, found))
+
+        task = asyncio.get_running_loop().create_task(find_out())
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    def close(self) -> None:
+        """Give up what is being found out: nobody is left who waits for it."""
+        for task in list(self._answering):
+            task.cancel()
+
+
+def _too_large(realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> list[Effect]:
+    text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
+    return _undeliverable(realm, effect, receiver, "wamp.error.payload_size_exceeded", text)
+
+
+def _undeliverable(realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> list[Effect]:
+    logger.debug("%s for session %d dropped: %s", type(effect.message).__name__, receiver.id, text)
+    return realm.undeliverable(receiver, effect.message, uri, text)
