@@ -33,7 +33,7 @@ from tests.serve.provers import (
 from rocade.errors import ApplicationError
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
-from rocade.serve import connection
+from rocade.serve import handshake
 from rocade.serve.authentication import asked
 from rocade.serve.authentication.hashes import hash_ticket
 from rocade.serve.authentication.scram import scram_proof
@@ -543,7 +543,7 @@ def test_only_unknown_methods_let_nobody_in(house: House, play: Play, door: str,
 def test_a_handshake_that_is_not_finished_is_ended(
     house: House, play: Play, door: str, type: str, prover: Prover, authid: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "AUTHENTICATION_TIMEOUT", 0.05)
+    monkeypatch.setattr(handshake, "AUTHENTICATION_TIMEOUT", 0.05)
 
     async def story() -> None:
         peer = await house.connect(door, type)

@@ -14,7 +14,7 @@ from tests.serve.provers import PROVERS, TICKET, WAMPCRA, Prover, known
 from tests.serve.scene import Client, open_gateway, pass_time, settle
 
 from rocade.router.permissions import Role
-from rocade.serve import connection as connection_module
+from rocade.serve import handshake as handshake_module
 from rocade.serve.authentication import Anonymous, Attempt, Authenticator, Identity, Outcome, Question, wampcra
 from rocade.serve.authentication.hashes import hash_ticket, is_hash
 from rocade.serve.authentication.principals import Known, Principal
@@ -257,7 +257,7 @@ async def test_an_attempt_that_is_not_finished_is_ended(prover: Prover) -> None:
     client = arriving(prover)
     await challenged(prover, client)
 
-    await pass_time(connection_module.AUTHENTICATION_TIMEOUT - 1)
+    await pass_time(handshake_module.AUTHENTICATION_TIMEOUT - 1)
     assert client.link.closed is None
     await pass_time(1.1)
 
@@ -445,7 +445,7 @@ async def test_an_authenticator_that_thinks_for_ever_is_given_up() -> None:
     client.hello(authmethods=["slow"])
     await settle()
 
-    await pass_time(connection_module.AUTHENTICATION_TIMEOUT + 0.1)
+    await pass_time(handshake_module.AUTHENTICATION_TIMEOUT + 0.1)
 
     assert_refused(client, client.take_one())
     assert slow.told.cancelled()
@@ -516,7 +516,7 @@ async def test_after_goodbye_the_same_connection_may_authenticate_anew() -> None
     welcome = await answer(client, *TICKET.answer(await challenged(TICKET, client, authid="ann"), True))
 
     assert welcome.details.authid == "ann"
-    await pass_time(connection_module.AUTHENTICATION_TIMEOUT * 2)
+    await pass_time(handshake_module.AUTHENTICATION_TIMEOUT * 2)
     assert client.link.closed is None
 
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from rocade.errors import AuthenticationFailed, CheckFailed, HandshakeRefused, NotUtf8, ProtocolViolation
+from rocade.errors import CheckFailed, NotUtf8, ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link
-from rocade.router.realm import ROUTER_ROLES, Realm
-from rocade.serve.admission import CHECKING, WAITING, Admission
-from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
+from rocade.router.realm import Realm
+from rocade.serve.admission import CHECKING, Admission
+from rocade.serve.authentication import Authenticator
 from rocade.serve.authentication.tenure import LOGGED_OUT
-from rocade.serve.failed_logins import LockedOut, is_open_to_all
-from rocade.serve.limits import Full, full
+from rocade.serve.handshake import MAX_TEXT, Handshake
 from rocade.serve.outbox import Outbox
 from rocade.serve.rates import Meter
-from rocade.serve.resumption import Resumption, find
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import (
@@ -32,7 +29,6 @@ from rocade.wamp.messages import (
     Hello,
     Message,
     Welcome,
-    WelcomeDetails,
 )
 
 if TYPE_CHECKING:
@@ -44,15 +40,8 @@ __all__ = ["Connection"]
 HELLO_TIMEOUT = 10.0
 """Seconds that a connection may be open without HELLO."""
 
-AUTHENTICATION_TIMEOUT = 15.0
-"""Seconds from HELLO to WELCOME, for all that has to be asked and answered in between: somewhat longer than an
-authenticator that must be waited for may take."""
-
 MAX_HANDSHAKE_BYTES = 65536
 """Longest message of clients that have no session: nobody knows yet who they are."""
-
-MAX_TEXT = 500
-"""Characters of an explanation in ABORT and in the log; it may quote what the client sent."""
 
 GOODBYE_TIMEOUT = 5.0
 """Seconds that a client has to answer our GOODBYE."""
@@ -61,7 +50,7 @@ logger = logging.getLogger("rocade.connection")
 
 
 class Connection:
-    """What a link brings, for the router: the handshake, and then messages for admission.
+    """What a link brings, for the router: first for the handshake, and then for admission.
 
     It is the `Receiver` of its link.
 
@@ -71,27 +60,25 @@ class Connection:
         state: where its session is in its life.
         session: the open session, or None.
         address: the address that it counts for, or None; known from HELLO on.
+        door: of the transport it came by.
         realm: the session's realm, or None.
     """
 
     __slots__ = (
         "_address_counts",
         "_admission",
-        "_attempt",
         "_authenticators",
         "_behind",
         "_check",
         "_deadline",
         "_decode",
-        "_door",
         "_gateway",
-        "_is_guarded",
+        "_handshake",
         "_meter",
         "_pauses",
-        "_question",
         "_quick_bytes",
-        "_task",
         "address",
+        "door",
         "link",
         "outbox",
         "realm",
@@ -117,16 +104,11 @@ class Connection:
         self._authenticators = authenticators
         self._decode: Callable[[bytes], Message] = link.wire.serializer.decode
         self._deadline: asyncio.TimerHandle | None = None
-        # While a client is being authenticated, and that takes more than its HELLO: its attempt, and what it was asked
-        # or what is being found out.
-        self._attempt: Attempt | None = None
-        self._question: Question | None = None
-        self._task: asyncio.Future[Outcome] | asyncio.TimerHandle | None = None
-        self._door = door
+        # From HELLO to WELCOME.
+        self._handshake: Handshake | None = None
+        self.door = door
         self.address: str | None = None
         self._address_counts = False
-        # Whether failed logins speak against the client.
-        self._is_guarded = False
         self._meter: Meter | None = None
         # Longest message that is taken as it comes, without another look at who sent it.
         self._quick_bytes = MAX_HANDSHAKE_BYTES
@@ -149,7 +131,7 @@ class Connection:
             if self._admission is not None and type(message) not in _LIFE_CYCLE:
                 self._admission.submit(message)
             else:
-                self._handshake(message)
+                self._handle(message)
         except ProtocolViolation as violation:
             self.violated(violation)
         except Exception:
@@ -231,12 +213,12 @@ class Connection:
             if self._admission is not None and type(result) not in _LIFE_CYCLE:
                 self._admission.submit(result)
             else:
-                self._handshake(result)
+                self._handle(result)
         except ProtocolViolation as violation:
             self.violated(violation)
         except CheckFailed as failure:
             logger.warning("%s dropped: %s", self.link.info.peer, failure)
-            self._abort(failure.uri, str(failure))
+            self.abort(failure.uri, str(failure))
         except Exception:
             self.failed()
         for data in behind:
@@ -251,215 +233,37 @@ class Connection:
             self._quick_bytes = MAX_HANDSHAKE_BYTES
             self.resume_reading(CHECKING)
 
-    # --- the handshake ----------------------------------------------------------------------------
+    # --- the session's life -----------------------------------------------------------------------
 
-    def _handshake(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
+        """A message of the session's life cycle."""
         previous = self.state
         self.state = advance(ROUTER, previous, Direction.RECEIVED, message)
         if type(message) is Hello and self.state is SessionState.ESTABLISHING:
             self._stop_waiting()
-            self._hello(message)
+            self._handshake = Handshake(self, self._gateway, self._authenticators)
+            self._handshake.hello(message)
         elif type(message) is Authenticate:
-            self._authenticate(message)
+            assert self._handshake is not None, "CHALLENGED means that there is one"
+            self._handshake.answer(message)
         elif type(message) is Goodbye:
             self._goodbye(message, answer=previous is SessionState.ESTABLISHED)
         elif type(message) is Abort:
             self._leave(f"ABORT {message.reason}")
             self.close()
 
-    def _hello(self, hello: Hello) -> None:
-        try:
-            self._gateway.check_open(hello.realm)
-            if "anonymous" in self._authenticators:
-                # Whoever may come in without a secret may know what there is. Others learn it once they have proved
-                # who they are: until then a realm that does not exist is treated as any other.
-                self._gateway.realm_for_session(hello.realm)
-            _check_roles(hello)
-            self.address = self._door.address_of(self.link.info.peer, self.link.info.headers)
-            if hello.details.resume_session is not None:
-                self._resume(hello)
-                return
-            self._is_guarded = not is_open_to_all(hello, self._authenticators)
-            self._check_not_locked_out(hello)
-            self._attempt = Attempt(hello, self.link.info, self._gateway.new_session_id())
-            delay = 0.0
-            if self._is_guarded:
-                delay = self._gateway.failed_logins.delay(self.address, hello.details.authid)
-            if delay:
-                self._expect_authentication()
-                self._task = asyncio.get_running_loop().call_later(delay, self._begin_late)
-            else:
-                self._go_on(begin(self._attempt, self._authenticators))
-        except HandshakeRefused as refusal:
-            self._refuse(refusal)
+    def carry(self, session: ConnectedSession, realm: Realm, admission: Admission) -> None:
+        """Let a session have this connection, which has said WELCOME.
 
-    def _begin_late(self) -> None:
-        """Look at an attempt that had to wait, after others that failed."""
-        self._task = None
-        attempt = self._attempt
-        assert attempt is not None
-        try:
-            self._check_not_locked_out(attempt.hello)
-            self._go_on(begin(attempt, self._authenticators))
-        except HandshakeRefused as refusal:
-            self._refuse(refusal)
-        except ProtocolViolation as violation:
-            self.violated(violation)
-        except Exception:
-            self.failed()
-
-    def _check_not_locked_out(self, hello: Hello) -> None:
-        if self._is_guarded:
-            self._gateway.failed_logins.check(self.address, hello.details.authid)
-
-    def _authenticate(self, message: Authenticate) -> None:
-        question, self._question = self._question, None
-        assert question is not None, "CHALLENGED means that there is one"
-        assert self._attempt is not None
-        try:
-            # Others may have failed meanwhile.
-            self._check_not_locked_out(self._attempt.hello)
-            self._go_on(question.answer(message))
-        except HandshakeRefused as refusal:
-            self._refuse(refusal)
-
-    def _go_on(self, outcome: Outcome | Awaitable[Outcome]) -> None:
-        """Let the client in, ask it, or wait for what decides between the two."""
-        if isinstance(outcome, Identity):
-            self._let_in(outcome)
-            return
-        self._expect_authentication()
-        if isinstance(outcome, Question):
-            self._question = outcome
-            self._send(Challenge(outcome.method, outcome.extra))
-        else:
-            task = self._task = asyncio.ensure_future(outcome)
-            task.add_done_callback(self._found_out)
-
-    def _found_out(self, task: asyncio.Future[Outcome]) -> None:
-        if task is not self._task:
-            return  # nobody waits for it any more
-        self._task = None
-        try:
-            self._go_on(task.result())
-        except HandshakeRefused as refusal:
-            self._refuse(refusal)
-        except (Exception, asyncio.CancelledError):
-            self.failed()
-
-    def _let_in(self, identity: Identity) -> None:
-        attempt = self._attempt
-        assert attempt is not None
-        # A guess that was under way when the others were found wrong is as good as those.
-        self._check_not_locked_out(attempt.hello)
-        self._stop_waiting()
-        # The router may have begun to shut down since HELLO.
-        realm = self._gateway.realm_for_session(identity.realm or attempt.hello.realm)
-        if identity.authrole not in realm.roles:
-            raise HandshakeRefused(
-                "wamp.error.no_such_role", f"the realm has no role {identity.authrole!r} for this client"
-            )
-        self._gateway.check_room(realm, identity.authid, identity.authrole)
-        self._check_room_at_door()
-        if self._is_guarded:
-            self._gateway.failed_logins.succeeded(self.address, attempt.hello.details.authid)
-        self._welcome(attempt, realm, identity)
-
-    def _check_room_at_door(self) -> None:
-        if self.address is not None and not self._door.has_room_for_session(self.address):
-            raise full("sessions_per_address", "too many sessions are open from this address")
-
-    def _refuse(self, refusal: HandshakeRefused) -> None:
-        why = refusal.reason if isinstance(refusal, AuthenticationFailed) else str(refusal)
-        level = logging.INFO
-        if isinstance(refusal, AuthenticationFailed) and refusal.counts and self._attempt is not None:
-            self._gateway.failed_logins.failed(self.address, self._attempt.hello.details.authid)
-        elif isinstance(refusal, Full):
-            self.limit_reached(refusal.limit, "its session is refused")
-            level = logging.DEBUG
-        elif isinstance(refusal, LockedOut):
-            level = logging.DEBUG  # the log has told once that it is
-        logger.log(level, "%s refused: %s (%s)", self.link.info.peer, why[:MAX_TEXT], refusal.uri)
-        self._abort(refusal.uri, str(refusal))
-
-    def _welcome(self, attempt: Attempt, realm: Realm, identity: Identity) -> None:
-        hello = attempt.hello
-        session = ConnectedSession(
-            attempt.session,
-            realm.name,
-            realm.roles[identity.authrole],
-            self.link.wire.serializer,
-            authid=identity.authid,
-            authmethod=identity.authmethod,
-            authprovider=identity.authprovider,
-            authextra=identity.authextra,
-            roles=hello.details.roles,
-            transport=_transport_details(self.link),
-            limits=self._gateway.usage(realm).allowances.of(identity.authrole).session,
-        )
-        session.outbox, session.connection, session.resumption = self.outbox, self, None
-        session.tenure = identity.tenure
-        details = WelcomeDetails(
-            roles=ROUTER_ROLES,
-            realm=realm.name,
-            agent=self._gateway.agent,
-            authid=identity.authid,
-            authrole=identity.authrole,
-            authmethod=identity.authmethod,
-            authprovider=identity.authprovider,
-            authextra=identity.authextra,
-        )
-        resumption = None
-        if hello.details.resumable and self._gateway.resume_window > 0:
-            resumption = Resumption(session, realm, self._gateway, self.link)
-            details.resumable, details.resume_token = True, resumption.token
-            details.resume_window = self._gateway.resume_window
-        self._send(Welcome(session.id, details))
-        self.session, self.realm = session, realm
-        if resumption is None:
-            self._admission = Admission(session, realm, self._gateway.authorizer, self._gateway)
-        else:
-            # What follows WELCOME is counted and kept.
-            session.resumption, self._admission = resumption, resumption.admission
-            resumption.outbox.take_over(self.outbox)
-            session.outbox = self.outbox = resumption.outbox
+        Args:
+            session: a new one, or one that is resumed.
+            realm: where it is.
+            admission: the way of its messages.
+        """
+        self._handshake = None
+        session.connection = self
+        self.session, self.realm, self.outbox, self._admission = session, realm, session.outbox, admission
         self._count_session(session, realm)
-        self._gateway.usage(realm).joined(session)
-        self._gateway.delivery.carry_out(realm, realm.join(session))
-        if identity.tenure is not None:
-            identity.tenure.begin(session.id, partial(self._gateway.end_session, session))
-        logger.debug("%s joined %r as session %d", self.link.info.peer, realm.name, session.id)
-
-    # --- resumption (docs/resume.md) --------------------------------------------------------------
-
-    def _resume(self, hello: Hello) -> None:
-        """Take up a session that lost its connection, or that still has one that is dead without our knowing."""
-        resumption = find(self._gateway.realms.get(hello.realm), hello)
-        before = resumption.session.connection
-        if before is None or (before.address, before._door) != (self.address, self._door):
-            # Before the token is looked at, which is good for once: it stays good.
-            self._check_room_at_door()
-        resumption.check(hello, self.link)
-        session, realm = resumption.session, resumption.realm
-        if session.connection is not None:
-            session.connection.give_up("its session was resumed on another connection")
-        details = WelcomeDetails(
-            roles=ROUTER_ROLES,
-            resumed=True,
-            resumable=True,
-            resume_token=resumption.token,
-            resume_window=self._gateway.resume_window,
-            received=resumption.admission.confirmed_by_welcome(),
-        )
-        self._send(Welcome(session.id, details))
-        session.connection, self.session, self.realm = self, session, realm
-        if resumption.admission.is_full:
-            self.pause_reading(WAITING)
-        previous, self.outbox, self._admission = self.outbox, resumption.outbox, resumption.admission
-        resumption.attach(self.link, previous)
-        session.transport = _transport_details(self.link)
-        self._count_session(session, realm)
-        logger.debug("session %d resumed by %s", session.id, self.link.info.peer)
 
     def give_up(self, reason: str) -> None:
         """Let go of the session, which goes on without this connection, and drop the connection."""
@@ -479,15 +283,13 @@ class Connection:
         self._uncount_session()
         self.outbox = Outbox(self.link, self._gateway.flusher)
 
-    # --- GOODBYE ----------------------------------------------------------------------------------
-
     def _goodbye(self, goodbye: Goodbye, *, answer: bool) -> None:
         if goodbye.reason == LOGGED_OUT and self.session is not None and self.session.tenure is not None:
             self.session.tenure.log_out()
         self._leave(goodbye.reason)
         if answer:
             # "a GOODBYE message sent by one Peer and a GOODBYE message sent from the other Peer in response"
-            self._send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
+            self.send(Goodbye(CloseDetails(), "wamp.close.goodbye_and_out"))
             # The same transport may carry a new session; without one it is closed, and nothing is said any more.
             self._deadline = asyncio.get_running_loop().call_later(HELLO_TIMEOUT, self.close)
         else:
@@ -498,7 +300,7 @@ class Connection:
     def say_goodbye(self, reason: str, text: str | None) -> None:
         """Close the session in an orderly way; the connection is closed once the client has answered."""
         if self.state is SessionState.ESTABLISHED:
-            self._send(Goodbye(CloseDetails(message=text), reason))
+            self.send(Goodbye(CloseDetails(message=text), reason))
             self._leave(reason)
             self._deadline = asyncio.get_running_loop().call_later(GOODBYE_TIMEOUT, self.close)
         else:
@@ -510,12 +312,12 @@ class Connection:
             return
         text = str(violation)[:MAX_TEXT]
         logger.warning("%s broke the protocol: %s", self.link.info.peer, text)
-        self._abort(violation.uri, text)
+        self.abort(violation.uri, text)
 
     def failed(self) -> None:
         """We failed, with the exception that is being handled: ABORT, end its session, close the connection."""
         logger.exception("our fault, on a message from %s; its session ends", self.link.info.peer)
-        self._abort("wamp.error.runtime_error", "the router failed on this message")
+        self.abort("wamp.error.runtime_error", "the router failed on this message")
 
     def close(self) -> None:
         """Close the connection once everything is out."""
@@ -524,7 +326,13 @@ class Connection:
         self.outbox.flush()
         self.link.close()
 
-    def _abort(self, uri: str, text: str) -> None:
+    def abort(self, uri: str, text: str) -> None:
+        """Say ABORT, end the session, close the connection.
+
+        Args:
+            uri: the reason.
+            text: plain words for the client.
+        """
         self.outbox.put(self._framed(Abort(CloseDetails(message=text), uri)))
         self.state = SessionState.ABORTED
         self._stop_waiting()
@@ -551,10 +359,10 @@ class Connection:
 
     def _count_session(self, session: ConnectedSession, realm: Realm) -> None:
         """The connection has a session: it is no handshake any more, and may send as fast as the session may."""
-        self._door.settle(self.link.info.peer)
+        self.door.settle(self.link.info.peer)
         if self.address is not None:
             self._address_counts = True
-            self._door.session_opened(self.address)
+            self.door.session_opened(self.address)
         usage = self._gateway.usage(realm)
         gauges = usage.gauges(session)
         if gauges:
@@ -565,7 +373,7 @@ class Connection:
     def _uncount_session(self) -> None:
         if self._address_counts and self.address is not None:
             self._address_counts = False
-            self._door.session_closed(self.address)
+            self.door.session_closed(self.address)
         if self._meter is not None:
             self._meter.close()
             self._meter = None
@@ -582,7 +390,7 @@ class Connection:
 
     # --- details ----------------------------------------------------------------------------------
 
-    def _send(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Send a message of the session's life cycle."""
         self.state = advance(ROUTER, self.state, Direction.SENT, message)
         self.outbox.put(self._framed(message))
@@ -597,44 +405,17 @@ class Connection:
     def _no_hello(self) -> None:
         self._deadline = None
         logger.info("%s closed: no session within %g s", self.link.info.peer, HELLO_TIMEOUT)
-        self._abort(ProtocolViolation.uri, f"no HELLO within {HELLO_TIMEOUT:g} seconds")
-
-    def _expect_authentication(self) -> None:
-        if self._deadline is None:
-            loop = asyncio.get_running_loop()
-            self._deadline = loop.call_later(AUTHENTICATION_TIMEOUT, self._not_authenticated)
-
-    def _not_authenticated(self) -> None:
-        self._deadline = None
-        logger.info("%s closed: not authenticated within %g s", self.link.info.peer, AUTHENTICATION_TIMEOUT)
-        self._abort("wamp.error.authentication_failed", f"not authenticated within {AUTHENTICATION_TIMEOUT:g} seconds")
+        self.abort(ProtocolViolation.uri, f"no HELLO within {HELLO_TIMEOUT:g} seconds")
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if self._task is not None:
-            task, self._task = self._task, None
-            task.cancel()
-        self._attempt = self._question = None
+        if self._handshake is not None:
+            handshake, self._handshake = self._handshake, None
+            handshake.stop()
         self._stop_checking()
 
 
 _WITHOUT_SESSION = frozenset((SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.CHALLENGED))
 _LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
-
-
-def _transport_details(link: Link) -> dict[str, Any]:
-    """What other clients may know of a connection: never its headers, which hold cookies and credentials."""
-    return {
-        "type": link.info.transport,
-        "protocol": link.info.subprotocol or f"wamp.2.{link.wire.serializer.name}",
-        "peer": link.info.peer,
-        "secure": link.info.secure,
-    }
-
-
-def _check_roles(hello: Hello) -> None:
-    roles = hello.details.roles
-    if roles.publisher is roles.subscriber is roles.caller is roles.callee is None:
-        raise ProtocolViolation("HELLO announces no role; a client has at least one")
