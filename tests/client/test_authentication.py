@@ -255,3 +255,11 @@ async def test_a_server_that_nobody_vouches_for_is_refused(scene: Scene, tmp_pat
     async with TlsScene(scene, tmp_path) as tls:
         with pytest.raises(ConnectionFailed, match="certificate is not accepted"):
             await connect(f"wss://localhost:{tls.port}/ws", timeout=30)
+
+
+def test_credentials_of_ones_own_that_prove_nothing_are_noticed_when_they_are_made() -> None:
+    class Handshaken(Credentials):
+        methods = ("handshaken",)
+
+    with pytest.raises(TypeError, match="begin"):
+        Handshaken()  # type: ignore[abstract]

@@ -89,8 +89,8 @@ class Connection:
             return Jwt(self._secret(), authid=self.user)
         if self.user is None:
             raise click.UsageError(f"--login {self.login} takes --user")
-        kind = {"ticket": Ticket, "wampcra": WampCra, "scram": Scram}[self.login]
-        return kind(self.user, self._secret())
+        kinds: dict[str, type[Ticket | WampCra | Scram]] = {"ticket": Ticket, "wampcra": WampCra, "scram": Scram}
+        return kinds[self.login](self.user, self._secret())
 
     def _secret(self) -> str:
         if self.secret_file is not None:

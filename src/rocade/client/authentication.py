@@ -9,6 +9,7 @@ import hmac
 import inspect
 import os
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -67,7 +68,7 @@ class Proof(Protocol):
         """
 
 
-class Credentials:
+class Credentials(ABC):
     """What a client is known by. Subclasses say how; one of your own needs `methods`, `authid` and `begin`.
 
     Attributes:
@@ -78,15 +79,15 @@ class Credentials:
     methods: tuple[str, ...] = ()
     authid: str | None = None
 
+    @abstractmethod
     def begin(self) -> Proof:
         """For a new attempt."""
-        raise NotImplementedError
 
     def headers(self) -> Mapping[str, str]:
         """What they add to the HTTP request that opens a WebSocket."""
         return {}
 
-    def prepare(self, tls: ssl.SSLContext) -> None:
+    def prepare(self, tls: ssl.SSLContext) -> None:  # noqa: B027  # most add nothing
         """What they add to TLS."""
 
     def __repr__(self) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 import sys
+from abc import ABCMeta, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, cast
@@ -112,7 +113,7 @@ STREAM_LINK_SLOTS = (
 _NO_SLOTS: tuple[str, ...] = ()
 
 
-class StreamLink(asyncio.BufferedProtocol):
+class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     """A `Link` over an asyncio transport; subclasses know the framing."""
 
     __slots__ = _NO_SLOTS
@@ -219,9 +220,9 @@ class StreamLink(asyncio.BufferedProtocol):
 
     # What the heartbeat asks.
 
+    @abstractmethod
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        raise NotImplementedError
 
     def is_deaf(self) -> bool:
         """Whether the receiver has paused reading, so that the peer's silence means nothing."""
@@ -293,9 +294,9 @@ class StreamLink(asyncio.BufferedProtocol):
         if self._open:
             self._surroundings.heartbeat.watch(self)
 
+    @abstractmethod
     def _broken(self) -> None:
         """Our own code failed (and the error is logged): end the connection."""
-        raise NotImplementedError
 
     def _answer(self, data: bytes) -> None:
         """Write an answer to something like a ping, in order with everything else.
