@@ -611,6 +611,19 @@ def test_a_store_is_bounded_and_forgets_the_oldest_first() -> None:
     assert len(store) == 3
 
 
+def test_a_client_that_logs_in_again_and_again_pushes_out_its_own_logins_only() -> None:
+    store = CookieStore(max_per_authid=3)
+    store.put("another's", record(authid="ann"), 0)
+    store.put("another realm's", record(realm="realm2"), 0)
+    for number in range(5):
+        store.put(f"cookie{number}", record(), 0)
+    store.put("cookie4", record(), 0)
+
+    assert [store.find(f"cookie{number}", 0) is not None for number in range(5)] == [False, False, True, True, True]
+    assert store.find("another's", 0) is not None
+    assert store.find("another realm's", 0) is not None
+
+
 def test_a_store_forgets_what_has_expired() -> None:
     store = CookieStore()
     for number in range(100):
@@ -635,7 +648,7 @@ def test_many_handshakes_take_no_memory() -> None:
 def test_changes_reach_the_file(tmp_path: Path) -> None:
     path = str(tmp_path / "cookies.db")
     file = CookieFile(path, 0)
-    store = CookieStore(file, file.records)
+    store = CookieStore(file, file.records, max_per_authid=1000)
     file.start()
     for number in range(1000):
         store.put(f"cookie{number}", record(extra={"n": number}), 0)

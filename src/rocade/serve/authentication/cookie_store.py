@@ -17,6 +17,9 @@ __all__ = ["CookieRecord", "CookieStore", "Keeper", "digest_of"]
 MAX_COOKIES = 100_000
 """Logins that are remembered; with more, those from longest ago are forgotten."""
 
+MAX_COOKIES_PER_AUTHID = 100
+"""The same of one client, in one realm: it cannot push out others' by logging in again and again."""
+
 
 class CookieRecord(Struct, frozen=True, kw_only=True):
     """A login that a cookie stands for.
@@ -62,17 +65,24 @@ class CookieStore:
         records: Mapping[bytes, CookieRecord] | None = None,
         *,
         max_cookies: int = MAX_COOKIES,
+        max_per_authid: int = MAX_COOKIES_PER_AUTHID,
     ) -> None:
         """
         Args:
             keeper: told of every change; None for memory only.
             records: what it has kept: hash of a cookie -> record, the oldest first.
             max_cookies: how many are remembered.
+            max_per_authid: how many of one client in one realm.
         """
         self._keeper = keeper
         # In the order of logins, so that the oldest are the first ones.
         self._records: dict[bytes, CookieRecord] = dict(records or {})
         self._max_cookies = max_cookies
+        self._max_per_authid = max_per_authid
+        # realm and authid -> hashes of its cookies, in the same order
+        self._owned: dict[tuple[str, str], dict[bytes, None]] = {}
+        for digest, record in self._records.items():
+            self._owned.setdefault((record.realm, record.authid), {})[digest] = None
         self.sessions: dict[bytes, dict[int, Callable[[], None]]] = {}
 
     def __len__(self) -> int:
@@ -91,13 +101,18 @@ class CookieStore:
     def put(self, cookie: str, record: CookieRecord, now: float) -> None:
         """Have a cookie stand for a login."""
         digest = digest_of(cookie)
-        self._records.pop(digest, None)
+        if digest in self._records:
+            self._remove(digest)
+        owned = self._owned.get((record.realm, record.authid))
+        if owned is not None and len(owned) >= self._max_per_authid:
+            self._delete(next(iter(owned)))
         while self._records:
             oldest, its_record = next(iter(self._records.items()))
             if len(self._records) < self._max_cookies and now < its_record.until:
                 break
             self._delete(oldest)
         self._records[digest] = record
+        self._owned.setdefault((record.realm, record.authid), {})[digest] = None
         if self._keeper is not None:
             self._keeper.put(digest, record)
 
@@ -107,8 +122,16 @@ class CookieStore:
         if digest in self._records:
             self._delete(digest)
 
+    def _remove(self, digest: bytes) -> None:
+        record = self._records.pop(digest)
+        owner = (record.realm, record.authid)
+        owned = self._owned[owner]
+        del owned[digest]
+        if not owned:
+            del self._owned[owner]
+
     def _delete(self, digest: bytes) -> None:
-        del self._records[digest]
+        self._remove(digest)
         if self._keeper is not None:
             self._keeper.delete(digest)
 
