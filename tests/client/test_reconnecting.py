@@ -27,8 +27,10 @@ from rocade import (
     connect,
 )
 from rocade.client.connect import connect_over
+from rocade.errors import LIMIT_EXCEEDED
 from rocade.net.link import Link, Receiver
 from rocade.net.memory import linked_pair
+from rocade.router.realm import Realm
 from rocade.wamp.codec import CBOR, JSON, MSGPACK
 
 QUICK = Reconnect(first_delay=0.01, max_delay=0.05)
@@ -361,6 +363,26 @@ async def test_refusals_are_not_repeated_for_ever(scene: Scene) -> None:
         with pytest.raises(HandshakeRefused, match="no realm"):
             await within(session.wait_closed())
         assert proxy.connections == 4
+
+
+async def test_a_router_that_is_full_is_asked_again_for_ever(scene: Scene) -> None:
+    scene.gateway.resume_window = 0
+    reconnect = Reconnect(first_delay=0.01, max_delay=0.01, max_refusals=3)
+    open_again = scene.gateway.check_room
+    refused: list[str] = []
+    diary = Diary()
+
+    def full(realm: Realm, authid: str, authrole: str) -> None:
+        refused.append(authid)
+        if len(refused) == 6:
+            scene.gateway.check_room = open_again  # type: ignore[method-assign]
+        raise HandshakeRefused(LIMIT_EXCEEDED, "too many sessions are open")
+
+    async with through_proxy(scene, reconnect=reconnect, **diary.hooks()) as (proxy, _session):
+        scene.gateway.check_room = full  # type: ignore[method-assign]
+        proxy.cut()
+        await diary.wait_for("join", 2)
+    assert len(refused) == 6
 
 
 async def test_the_first_connection_has_a_deadline() -> None:

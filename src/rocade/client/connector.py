@@ -12,7 +12,14 @@ from rocade.client.identity import Identity
 from rocade.client.peer import Peer
 from rocade.client.reconnect import Reconnect
 from rocade.client.session import Session, in_join_hook
-from rocade.errors import ConnectionFailed, ConnectionLost, HandshakeRefused, ProtocolViolation, RocadeError
+from rocade.errors import (
+    LIMIT_EXCEEDED,
+    ConnectionFailed,
+    ConnectionLost,
+    HandshakeRefused,
+    ProtocolViolation,
+    RocadeError,
+)
 from rocade.net.connection import StreamLink
 from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
@@ -35,6 +42,9 @@ router that lets us in and turns us out again must not be asked hundreds of time
 
 # GOODBYE with one of these is meant for this client.
 _FINAL_REASONS = {"wamp.close.killed", "wamp.close.normal", "wamp.close.logout"}
+
+# ABORT with one of these says nothing about this client: the router is full, or about to go.
+_PASSING_REFUSALS = {LIMIT_EXCEEDED, "wamp.close.system_shutdown"}
 
 logger = logging.getLogger("rocade.client")
 
@@ -249,7 +259,7 @@ class Connector:
                 if isinstance(error, RequestRefused):
                     refusals += 1
             except (HandshakeRefused, ProtocolViolation) as error:
-                refusals += 1
+                refusals += error.uri not in _PASSING_REFUSALS
                 logger.warning("the router refuses to let us in again: %s (%s)", error, error.uri)
                 if refusals >= reconnect.max_refusals:
                     raise
