@@ -97,7 +97,7 @@ class FrameBuffer:
             return is_full and self._make_room(self.memory[:unparsed].tobytes())
         if self._kind > self._sizes.kept:
             self._renew(0)
-        elif is_full:
+        elif is_full and self._kind < len(self._sizes.rooms) - 1:
             self._renew(self._kind + 1)
         else:
             return False

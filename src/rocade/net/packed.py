@@ -7,12 +7,13 @@ they are written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 from picows import WSFrame, WSMsgType
 
 from rocade.errors import ProtocolViolation
-from rocade.net.connection import READ_LIMIT, Surroundings, _discard
+from rocade.net.connection import LARGE_READ, READ_LIMIT, Surroundings, _discard
 from rocade.net.deflate import (
     Agreement,
     CorruptMessage,
@@ -21,6 +22,7 @@ from rocade.net.deflate import (
     Inflater,
     longest_deflated,
 )
+from rocade.net.framebuffer import Sizes
 from rocade.net.link import Receiver, Wire
 from rocade.net.websocket import INVALID_DATA, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
 from rocade.net.wires import BINARY, TEXT, websocket_frame
@@ -34,6 +36,9 @@ MIN_DEFLATED_BYTES = 64
 
 MAX_DEFLATED_BYTES = 1024 * 1024
 """Longer messages are not compressed: every MiB holds the loop for some 25 ms, and for each receiver anew."""
+
+COMPRESSED_SIZES = Sizes(rooms=(768,), kept=0, part=760)
+"""How much is read at once of what may be compressed: a thousand times as much can come of it."""
 
 _RSV1 = 0x40
 _LENGTH_BYTES = 4
@@ -168,13 +173,20 @@ class PackedConnection(WebSocketConnection):
         assert self._inflater is not None
         is_last = bool(frame.fin)
         self._is_deflated = not is_last
+        begin = perf_counter()
         try:
-            return self._inflater.inflate(frame.get_payload_as_bytes(), room, is_last=is_last)
+            data = self._inflater.inflate(frame.get_payload_as_bytes(), room, is_last=is_last)
+            if len(data) >= LARGE_READ:
+                self._worked(perf_counter() - begin)
+            return data
         except InflatedTooLong:
             self._too_long()
         except CorruptMessage as error:
             self._fail(INVALID_DATA, f"a compressed message is corrupt: {error}")
         return None
+
+    def _sizes(self) -> Sizes:
+        return super()._sizes() if self._inflater is None else COMPRESSED_SIZES
 
     def _frame_limit(self) -> int:
         limit = super()._frame_limit()

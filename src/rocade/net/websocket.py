@@ -294,7 +294,7 @@ class WebSocketConnection(StreamLink, WSListener):
         self._attention = False
         self._failure: tuple[int, str] | None = None
         # The parser with its buffer, and what is needed of it for each read.
-        self._buffer: FrameBuffer | None = FrameBuffer(self._new_parser, SIZES)
+        self._buffer: FrameBuffer | None = FrameBuffer(self._new_parser, self._sizes())
         self._room: Any = None
         self._parse: Any = None
         self._memory = surroundings.scratch
@@ -559,6 +559,10 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _new_parser(self, buffer_bytes: int) -> Any:
         return new_parser(self, self._parser_failed, self._frame_limit(), buffer_bytes)
+
+    def _sizes(self) -> Sizes:
+        """How much is to be read at once."""
+        return SIZES
 
     def _frame_limit(self) -> int:
         """Longest frame that the parser is to accept."""
