@@ -111,7 +111,7 @@ class Program:
                 self.stop()
             else:
                 self.kill()
-        elif not self._ended or self._reader.is_alive():
+        else:
             self.wait()
 
     def _read(self) -> None:
