@@ -183,14 +183,22 @@ class Dealer:
             return free[self._random_below(len(free))]
         return free[-1] if registration.invoke == "last" else free[0]
 
+    def _next(self, call: Call) -> Peer | None:
+        """The callee that a call tries next. One that owes as many answers as it may counts as one that declined."""
+        while (callee := self._choose(call.registration, call.declined)) is not None:
+            if callee.has_room("invocations", len(callee.invocations)):
+                break
+            call.declined.append(callee)
+        return callee
+
     def _is_free(self, callee: Peer, registration: Registration) -> bool:
         limit = registration.options[callee].get("concurrency")
         return limit is None or sum(it.registration is registration for it in callee.invocations.values()) < limit
 
     def serve(self, registration: Registration) -> None:
         """Give the first call that waits for a free callee to it; then see to the others."""
-        for call in registration.waiting:
-            callee = self._choose(registration, call.declined)
+        for call in list(registration.waiting):
+            callee = self._next(call)
             if callee is not None:
                 registration.waiting.remove(call)
                 if not call.lacks(callee):
@@ -201,13 +209,18 @@ class Dealer:
                     self._fail(call, "wamp.error.feature_not_supported")
                 self._post.later(lambda: self.serve(registration))
                 return
+            if not call.declined:
+                return
+            if self._is_hopeless(call):
+                registration.waiting.remove(call)
+                self._fail(call, "wamp.error.no_available_callee")
 
     def _move_on(self, call: Call, callee: Peer | None) -> None:
         """Give a call to a callee that has not declined it, or let it wait for one, in front of all others."""
         registration = call.registration
         while callee is not None:
             call.declined.append(callee)
-            callee = self._choose(registration, call.declined)
+            callee = self._next(call)
             if callee is not None and not call.lacks(callee):
                 self._invoke(call, callee)
                 return

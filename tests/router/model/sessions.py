@@ -68,9 +68,13 @@ class Peer:
             return bool(announced & {"call_canceling", "call_cancelling"})
         return feature in announced
 
+    def has_room(self, limit: str, has: int) -> bool:
+        """Whether it may have one more of something."""
+        return has < self.limits.get(limit, has + 1)
+
     def check_room(self, limit: str, has: int, error: str = "limit_exceeded") -> None:
         """Make sure that it may have one more of something."""
-        if has >= self.limits.get(limit, has + 1):
+        if not self.has_room(limit, has):
             raise Refused(error, limit=limit, max=self.limits[limit])
 
     def identity(self, prefix: str) -> dict[str, Any]:
