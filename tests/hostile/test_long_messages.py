@@ -108,9 +108,9 @@ def warm_up(router: RouterProcess, transport: str) -> Checking:
     return Checking(router)
 
 
-def call_many(client: Client) -> None:
-    """Calls that must all be answered, one after the other."""
-    for request in range(1, OTHER_CALLS + 1):
+def call_many(client: Client, first: int = 1) -> None:
+    """Calls that must all be answered, one after the other: by then the router has read what others had sent before."""
+    for request in range(first, first + OTHER_CALLS):
         client.send([48, request, {}, "wamp.session.count"])
         assert client.receive()[:2] == [50, request]
 
@@ -165,8 +165,7 @@ def test_a_process_that_is_killed_costs_only_the_sender_its_session(router: Rout
     with joined(router, transport) as client, subscribed(router, transport) as other:
         checking.stop()
         client.send_bytes(long("json", 1))
-        other.send([48, 2, {}, "wamp.session.count"])
-        assert other.receive()[:2] == [50, 2]
+        call_many(other, first=2)
 
         checking.kill()
 
@@ -218,9 +217,8 @@ def test_a_session_is_resumed_while_its_message_is_looked_through(router: Router
         client.send([16, 1, {"acknowledge": True}, TOPIC, ["before"]])
         assert client.receive()[0] == 17
         client.line.send(client.framed(long("json", 2)), client.framed(encode("json", [16, 3, {}, TOPIC, ["behind"]])))
-        one.send([48, 2, {}, "wamp.session.count"])
         assert one.receive()[4] == ["before"]
-        assert one.receive()[0] == 50
+        call_many(one, first=2)
 
         # The long message has not been received as long as it is not known to be one: it is sent again.
         with Client(router.port, transport, "json") as again:
@@ -292,7 +290,7 @@ def test_a_translating_process_that_is_killed_costs_one_message_for_those_receiv
 
         assert other.receive()[4] == ["short"]
         publisher.send_bytes(long("json", 4, "next"))
-        assert publisher.receive()[0] == 17 or publisher.receive()[0] == 17
+        assert [publisher.receive()[:2] for _ in range(2)] == [[17, 2], [17, 4]]
         assert other.receive()[4][0] == "next"
 
 
