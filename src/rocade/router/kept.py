@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from rocade.errors import ApplicationError, PayloadNotSerializable
-from rocade.router.filters import Lists, lists_of
+from rocade.router.filters import Lists
 from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import NO_PAYLOAD, Event, EventDetails, Match, Publish
 
@@ -50,7 +50,9 @@ class KeptEvent(Struct, frozen=True, gc=False):
         return Event(subscription, self.publication, details, self.args, self.kwargs)
 
 
-def keep(publication: int, message: Publish, details: EventDetails, serializer: Serializer) -> KeptEvent:
+def keep(
+    publication: int, message: Publish, details: EventDetails, serializer: Serializer, lists: Lists | None
+) -> KeptEvent:
     """What is kept of a publication.
 
     Args:
@@ -58,11 +60,11 @@ def keep(publication: int, message: Publish, details: EventDetails, serializer: 
         message: the PUBLISH.
         details: EVENT.Details of a subscription to exactly this topic.
         serializer: what a raw payload is in.
+        lists: those among its options.
     Raises:
         ApplicationError: wamp.error.invalid_argument: the payload is not raw, and has no form in the serializer.
     """
     args, kwargs = _copied(message.args, serializer), _copied(message.kwargs, serializer)
-    lists = lists_of(message.options)
     size = size_of(message.topic, args, kwargs, lists)
     return KeptEvent(publication, message.topic, details, args, kwargs, serializer, lists, size)
 
