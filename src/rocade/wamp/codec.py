@@ -40,8 +40,7 @@ PAYLOAD_INDEX: dict[int, int] = {3: 3, 8: 5, 16: 4, 36: 4, 48: 4, 50: 3, 68: 4, 
 OPTIONS_INDEX: dict[int, int] = {1: 2, 2: 2, 3: 1, 5: 2, 6: 1, 8: 3, 16: 2, 32: 2, 48: 2, 49: 2, 64: 2, 70: 2}
 """Message code -> where the options or details dictionary stands, for messages that clients send."""
 
-# Message class -> the array without its payload. One function per class, since a generic one costs twice as much.
-_HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
+HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Event: lambda m: (36, m.subscription, m.publication, m.details),
     messages.Invocation: lambda m: (68, m.request, m.registration, m.details),
     messages.Result: lambda m: (50, m.request, m.details),
@@ -51,6 +50,9 @@ _HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Yield: lambda m: (70, m.request, m.options),
     messages.Abort: lambda m: (3, m.details, m.reason),
 }
+"""Message class -> the array without its payload, of those that have one. One function per class, since a generic one
+costs twice as much."""
+
 # The two messages whose details are there only when the router sends them unasked.
 _REVOCATIONS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Unsubscribed: lambda m: (35, m.request, m.details) if m.details else (35, m.request),
@@ -123,7 +125,7 @@ class Serializer(ABC):
             PayloadNotSerializable: the payload has no form in this serializer.
             TranslationTakesLong: it is in another one, and longer than that.
         """
-        head = _HEADS.get(type(message))
+        head = HEADS.get(type(message))
         if head is None:
             revocation = _REVOCATIONS.get(type(message))
             return self.encode_array(message if revocation is None else revocation(message))
@@ -199,7 +201,7 @@ class _Json(Serializer):
             if not data.isascii():
                 data.decode()
             message: Message = self._decode(data)
-            if type(message) in _HEADS:
+            if type(message) in HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 if args:
                     if memoryview(args)[0] != 0x5B:
@@ -259,7 +261,7 @@ class _MessagePack(Serializer):
             except msgspec.ValidationError:
                 # Where there is nothing to repair, this repeats the complaint.
                 message = self._decode(payload.repaired_head(data, PAYLOAD_INDEX))
-            if type(message) in _HEADS:
+            if type(message) in HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 # The only look inside: msgspec's skip does not check UTF-8.
                 loaded_args = loaded_kwargs = None
