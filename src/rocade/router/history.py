@@ -234,13 +234,9 @@ class Ring:
 
 
 class EventHistory:
-    """The rules of a realm, and what is recorded by them.
+    """The rules of a realm, and what is recorded by them."""
 
-    Attributes:
-        is_empty: whether there are no rules; then no publication needs to be looked at.
-    """
-
-    __slots__ = ("_index", "_rings", "_rules", "_wall_clock", "is_empty")
+    __slots__ = ("_index", "_rings", "_rules", "_wall_clock")
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         """
@@ -248,7 +244,6 @@ class EventHistory:
             wall_clock: the time of day, in seconds since 1970.
         """
         self._wall_clock = wall_clock
-        self.is_empty = True
         self._index: PatternIndex[HistoryRule] = PatternIndex()
         # subscription id -> its rule
         self._rules: dict[int, HistoryRule] = {}
@@ -263,7 +258,6 @@ class EventHistory:
             subscription: id of the subscription that stands for it.
             in_memory: here; otherwise by whoever carries out the effects.
         """
-        self.is_empty = False
         self._index.add(rule.uri, rule.match, rule)
         self._rules[subscription] = rule
         if in_memory:
