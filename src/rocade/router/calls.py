@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Raw, Struct
 
@@ -12,12 +12,6 @@ from rocade.wamp.messages import Call, InvocationDetails
 if TYPE_CHECKING:
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
-
-    Party = Session
-    Target = Registration
-else:
-    Party = Any
-    Target = Any
 
 __all__ = ["KeptCall", "PendingCall", "Stream"]
 
@@ -38,7 +32,7 @@ class KeptCall(Struct):
     origin: Serializer
     disclose: bool
     since: float
-    tried: frozenset[Party] = frozenset()
+    tried: frozenset[Session] = frozenset()
     counted: int = 0
 
     @property
@@ -84,10 +78,10 @@ class PendingCall(Struct, eq=False):
     which it must, unless told "killnowait".
     """
 
-    caller: Party | None
+    caller: Session | None
     request: int
-    registration: Target
-    callee: Party | None = None
+    registration: Registration
+    callee: Session | None = None
     invocation: int = 0
     progress: bool = False
     killed: bool = False
