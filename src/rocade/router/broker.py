@@ -117,10 +117,8 @@ class Broker:
         topic = message.topic
         index = self._index
         exact = index.exact.get(topic)
-        if exact is None and not is_uri(topic, strict=self._strict):
-            raise ApplicationError("wamp.error.invalid_uri", f"not a valid topic: {shown(topic)}")
-        if topic.startswith("wamp") and is_reserved(topic):
-            raise ApplicationError("wamp.error.invalid_uri", f"topics below 'wamp.' are reserved: {shown(topic)}")
+        if exact is None or topic.startswith("wamp"):
+            self.check_topic(topic)
         publication = self._random_id()
         options = message.options
         # Once, however many subscriptions match: a list may be long.
