@@ -26,7 +26,17 @@ from rocade.router.templates import filled, is_template, placeholders
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import shown
 
-__all__ = ["DENIED", "Action", "Decision", "Permission", "Role", "described", "explanation", "is_meant_for"]
+__all__ = [
+    "DENIED",
+    "EVERYTHING",
+    "Action",
+    "Decision",
+    "Permission",
+    "Role",
+    "described",
+    "explanation",
+    "is_meant_for",
+]
 
 GUARDED_PROCEDURES = frozenset(
     {
@@ -91,6 +101,10 @@ class Permission(Struct, frozen=True, kw_only=True):
     def allows(self, action: Action) -> bool:
         """Whether this rule allows the action."""
         return bool(getattr(self, action.value))
+
+
+EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
+"""The rule that allows everything everywhere."""
 
 
 class Decision(Struct, frozen=True):

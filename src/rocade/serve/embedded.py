@@ -18,11 +18,10 @@ from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix, describe
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
-from rocade.router.permissions import Permission, Role
+from rocade.router.permissions import EVERYTHING, Role
 from rocade.serve.authentication import Anonymous
 from rocade.serve.authorization import Authorizer
 from rocade.serve.gateway import DEFAULT_RESUME_WINDOW, Gateway
-from rocade.wamp.messages import Match
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -84,9 +83,8 @@ class EmbeddedRouter:
         """
         self.realm = realm
         self.gateway = Gateway(authorizer=authorizer, resume_window=resume_window)
-        everything = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
         try:
-            self.gateway.add_realm(realm, [Role(ROLE, [everything])])
+            self.gateway.add_realm(realm, [Role(ROLE, [EVERYTHING])])
         except ConfigurationError as error:
             raise ConfigurationError("realm", error.message) from None
         entrance = self.gateway.entrance({"anonymous": Anonymous(ROLE)})
