@@ -163,28 +163,30 @@ class Realm:
         self.on_leave: Callable[[Session], None] | None = None
         self.authorize = authorize or _by_role
         limits = limits or RealmLimits()
-        shown = Visibility(self, Action.SUBSCRIBE, Action.PUBLISH)
         self.broker = Broker(
             random_id,
             wall_clock,
             strict_uris=strict_uris,
             max_subscriptions=limits.subscriptions,
-            hears=shown.hears,
+            hears=Visibility(self, Action.SUBSCRIBE, Action.PUBLISH).hears,
         )
         for rule in history:
             self.broker.keep_history(rule, in_memory=not has_event_store)
-        shown = Visibility(self, Action.CALL, Action.REGISTER)
         self.dealer = Dealer(
             random_below,
             wall_clock,
             self.broker.announcer,
             strict_uris=strict_uris,
             max_registrations=limits.registrations,
-            hears=shown.hears,
+            hears=Visibility(self, Action.CALL, Action.REGISTER).hears,
         )
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
-        self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
+        self._handlers = self._handlers_of_the_rest()
+
+    def _handlers_of_the_rest(self) -> dict[type[Message], Callable[[Session, Any], list[Effect]]]:
+        """Who routes the messages that are not so frequent that `receive` knows it itself."""
+        return {
             Subscribe: self.broker.subscribe,
             Unsubscribe: self.broker.unsubscribe,
             Register: self._register,
