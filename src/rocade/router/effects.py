@@ -94,7 +94,7 @@ class StoreEvent(Struct, gc=False):
 
 
 class QueryHistory(Struct, gc=False):
-    """Look up stored events, among all that were to be stored before, and call `Realm.history_found` with them.
+    """Look up stored events, among all that were to be stored before, and call `Realm.found_out` with them.
 
     Attributes:
         query: what is asked for.

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from rocade.errors import ApplicationError, LimitExceeded, ProtocolViolation
+from rocade.router.answer import Answer
 from rocade.router.broker import Broker
 from rocade.router.calls import PendingCall
 from rocade.router.dealer import Dealer
 from rocade.router.effects import AnswerLater, Deliver, Effect, EndSession, LimitReached, QueryHistory
-from rocade.router.history import HistoryRule, Page
+from rocade.router.history import HistoryRule, Page, page_answer
 from rocade.router.limits import RealmLimits
 from rocade.router.meta import Meta
 from rocade.router.passthru import check_publish
@@ -313,21 +314,12 @@ class Realm:
         """Carry out a `ServeWaiting`."""
         return self.dealer.serve_waiting(registration)
 
-    def history_found(self, asked: QueryHistory, found: Page | ApplicationError) -> list[Effect]:
-        """Carry on with what `QueryHistory` has brought.
+    def found_out(self, asked: AnswerLater | QueryHistory, found: list[Any] | Page | ApplicationError) -> list[Effect]:
+        """Carry on with what `AnswerLater` or `QueryHistory` has brought.
 
         Args:
             asked: the effect.
-            found: stored events, or what the caller is told instead.
-        """
-        return self.meta.history.found(asked, found)
-
-    def found_out(self, asked: AnswerLater, found: list[Any] | ApplicationError) -> list[Effect]:
-        """Carry on with what `AnswerLater` has brought.
-
-        Args:
-            asked: the effect.
-            found: the results, or what the caller is told instead.
+            found: the results, or stored events, or what the caller is told instead.
         Returns:
             RESULT or ERROR, unless the caller is gone.
         """
@@ -337,7 +329,14 @@ class Realm:
         if isinstance(found, ApplicationError):
             code = _REQUEST_TYPES[Call]
             return [Deliver(Error(code, request, PassthruDetails(), found.uri, list(found.args)), (caller,))]
-        return [Deliver(Result(request, ResultDetails(), found), (caller,))]
+        if isinstance(asked, QueryHistory):
+            assert isinstance(found, Page)
+            answer = page_answer(found, asked.query, caller.serializer)
+        else:
+            assert isinstance(found, list)
+            answer = Answer(found)
+        result = Result(request, ResultDetails(), answer.args, answer.kwargs)
+        return [Deliver(result, (caller,), caller.serializer)]
 
     def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:
         """A message cannot be given to one of its receivers.

@@ -198,7 +198,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
 
         def answer(found: Page | ApplicationError) -> None:
-            self.carry_out(realm, realm.history_found(effect, found))
+            self.carry_out(realm, realm.found_out(effect, found))
 
         def done(found: Page | ApplicationError) -> None:
             try:
