@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rocade.errors import ApplicationError, AuthenticationFailed, ConfigurationError
 from rocade.serve.authentication.asked import Asking
@@ -230,14 +231,7 @@ class AskedOfClaims:
         said = await self.asking.ask(attempt, METHOD, claims=claims)
         if said.authid is None and authid is None:
             raise self.asking.out_of_order("answered without an authid, and the token has none")
-        return Identity(
-            authid=said.authid or authid or "",
-            authrole=said.role,
-            authmethod=METHOD,
-            authprovider=self.asking.provider,
-            realm=said.realm,
-            authextra=said.extra,
-        )
+        return said.identity(authid or "", METHOD, self.asking.provider)
 
 
 def claimed_authid(attempt: Attempt, claims: dict[str, Any], name: str) -> str | None:
@@ -299,15 +293,7 @@ class Jwt:
         claims = await self._verifier.claims(token)
         identity = await self._judge.identity(attempt, claims.all)
         deadline = Deadline(claims.until, self._renewal(attempt, identity))
-        return Identity(
-            authid=identity.authid,
-            authrole=identity.authrole,
-            authmethod=identity.authmethod,
-            authprovider=identity.authprovider,
-            realm=identity.realm,
-            authextra=identity.authextra,
-            tenure=deadline,
-        )
+        return replace(identity, tenure=deadline)
 
     def _renewal(self, attempt: Attempt, before: Identity) -> Callable[[str], Awaitable[float]]:
         """What checks another token of the same client, and says until when it is good."""
