@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.router.session import Session
 
-__all__ = ["Allowances", "RoleAllowances", "Usage"]
+__all__ = ["Allowances", "Full", "RoleAllowances", "Usage"]
 
 MAX_FORMER = 10_000
 """Authids without a session of which it is remembered how fast they sent."""
@@ -99,7 +99,7 @@ class Usage:
         self._sessions: dict[str, int] = {}
         # (authid, role) -> what its sessions share
         self._authid_gauges: dict[tuple[str, str], Gauge] = {}
-        # The same of those whose sessions are all over, or coming again would be worth a burst; the latest last.
+        # The same of those whose sessions are all over, so that coming again is not worth a burst; the latest last.
         self._former_gauges: OrderedDict[tuple[str, str], Gauge] = OrderedDict()
         kinds = (allowances.every_role, *allowances.roles.values())
         self._counts_authids = any(kind.authid_sessions or kind.authid_rates for kind in kinds)
@@ -117,10 +117,10 @@ class Usage:
         """
         most = self.allowances.sessions
         if most and len(self._realm.sessions) >= most:
-            raise full("realm_sessions", f"the realm has the {most} sessions that it may have")
+            raise Full("realm_sessions", f"the realm has the {most} sessions that it may have")
         most = self.allowances.of(role).authid_sessions
         if most and self._sessions.get(authid, 0) >= most:
-            raise full("authid_sessions", f"there are {most} sessions with this authid already")
+            raise Full("authid_sessions", f"there are {most} sessions with this authid already")
 
     def joined(self, session: Session) -> None:
         """Count a session that joins."""
@@ -176,8 +176,3 @@ class Full(HandshakeRefused):
         """
         super().__init__(LIMIT_EXCEEDED, text)
         self.limit = limit
-
-
-def full(limit: str, text: str) -> Full:
-    """What a client is told for whose session there is no room."""
-    return Full(limit, text)
