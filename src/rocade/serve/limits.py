@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from rocade.errors import LIMIT_EXCEEDED, HandshakeRefused
+from rocade.net.tally import Tally
 from rocade.router.limits import RealmLimits, SessionLimits
 from rocade.serve.parking import Parking
 from rocade.serve.rates import Gauge, Rates
@@ -95,8 +96,8 @@ class Usage:
         self._realm = realm
         self._clock = clock
         self._gauge: Gauge | None = None
-        # authid -> its sessions; of roles with a limit by authid only
-        self._sessions: dict[str, int] = {}
+        # sessions by authid, if any role has a limit by authid
+        self._sessions = Tally()
         # (authid, role) -> what its sessions share
         self._authid_gauges: dict[tuple[str, str], Gauge] = {}
         # The same of those whose sessions are all over, so that coming again is not worth a burst; the latest last.
@@ -119,21 +120,18 @@ class Usage:
         if most and len(self._realm.sessions) >= most:
             raise Full("realm_sessions", f"the realm has the {most} sessions that it may have")
         most = self.allowances.of(role).authid_sessions
-        if most and self._sessions.get(authid, 0) >= most:
+        if most and self._sessions[authid] >= most:
             raise Full("authid_sessions", f"there are {most} sessions with this authid already")
 
     def joined(self, session: Session) -> None:
         """Count a session that joins."""
         if self._counts_authids:
-            self._sessions[session.authid] = self._sessions.get(session.authid, 0) + 1
+            self._sessions.add(session.authid)
 
     def _left(self, session: Session) -> None:
         authid = session.authid
-        left = self._sessions.get(authid, 0) - 1
-        if left > 0:
-            self._sessions[authid] = left
-        else:
-            self._sessions.pop(authid, None)
+        self._sessions.remove(authid)
+        if not self._sessions[authid]:
             for key in [key for key in ((authid, role) for role in self._realm.roles) if key in self._authid_gauges]:
                 self._remember(key, self._authid_gauges.pop(key))
 
