@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from rocade.wamp.codec import Serializer
+from rocade.wamp.codec import Serializer, raw_bytes
 from rocade.wamp.messages import Call, InvocationDetails
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class KeptCall(Struct):
     @property
     def size(self) -> int:
         """Bytes of its payload."""
-        return sum(len(payload) for payload in (self.message.args, self.message.kwargs) if type(payload) is Raw)
+        return raw_bytes(self.message.args, self.message.kwargs)
 
 
 class Stream(Struct):

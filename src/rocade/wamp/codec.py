@@ -131,8 +131,9 @@ class Serializer(ABC):
             return self.encode_array(message if revocation is None else revocation(message))
         args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
         if origin is not None and origin is not self:
-            if _raw_bytes(args) + _raw_bytes(kwargs) > max_transcoded:
-                raise TranslationTakesLong(f"{_raw_bytes(args) + _raw_bytes(kwargs)} bytes of {origin.name}")
+            size = raw_bytes(args, kwargs)
+            if size > max_transcoded:
+                raise TranslationTakesLong(f"{size} bytes of {origin.name}")
             args, kwargs = transcode(args, origin, self), transcode(kwargs, origin, self)
         if type(args) is not Raw:
             args = self.dump(args) if args else NO_PAYLOAD
@@ -164,8 +165,9 @@ _COLLECTED_BYTES = 64 * 1024
 _MSGPACK_ARRAY = 0x90  # first byte of an array without elements
 
 
-def _raw_bytes(payload: Any) -> int:
-    return len(payload) if type(payload) is Raw else 0
+def raw_bytes(args: Any, kwargs: Any) -> int:
+    """Bytes of a payload, as far as it is raw."""
+    return (len(args) if type(args) is Raw else 0) + (len(kwargs) if type(kwargs) is Raw else 0)
 
 
 def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
