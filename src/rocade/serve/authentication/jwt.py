@@ -20,16 +20,13 @@ from rocade.errors import ApplicationError, AuthenticationFailed, ConfigurationE
 from rocade.serve.authentication.asked import Asking
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
 from rocade.serve.authentication.jwt_keys import NEEDS_PYJWT, KeySource
-from rocade.serve.authentication.tenure import Deadline
+from rocade.serve.authentication.tenure import MAX_PROOF, Deadline
 from rocade.wamp.messages import Authenticate
 from rocade.wamp.uris import shown
 
 __all__ = ["AskedOfClaims", "Claims", "ClaimsSay", "Jwt", "TokenRules", "Verifier", "claim"]
 
 METHOD = "jwt"
-
-MAX_TOKEN = 16 * 1024
-"""Longest token, in characters."""
 
 MAX_CANDIDATES = 10
 """Keys that are tried on a token which does not name one."""
@@ -89,8 +86,8 @@ class Verifier:
         """
         import jwt
 
-        if len(token) > MAX_TOKEN:
-            raise _refused(f"the token has more than {MAX_TOKEN} characters")
+        if len(token) > MAX_PROOF:
+            raise _refused(f"the token has more than {MAX_PROOF} characters")
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
