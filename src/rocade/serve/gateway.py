@@ -34,7 +34,7 @@ from rocade.serve.refusals import Refusals
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
-__all__ = ["Gateway"]
+__all__ = ["DEFAULT_RESUME_WINDOW", "Gateway"]
 
 DEFAULT_RESUME_WINDOW = 30.0
 """Seconds that a resumable session outlives its connection."""
