@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rocade.node.logs import LineFormatter, configure_logging
-from rocade.serve.logs import FloodGate
+from rocade.serve.logs import FloodGate, LineFormatter, configure_logging
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ import pytest
 from msgspec import Raw
 
 from rocade.errors import ApplicationError
+from rocade.router.filters import lists_of
 from rocade.router.history import HistoryRule, Page, Query, Record
 from rocade.router.kept import keep
 from rocade.wamp.codec import CBOR, JSON, MSGPACK, Serializer
@@ -49,7 +50,7 @@ def record(
     """An event; `time` is in milliseconds since 1970."""
     message = Publish(1, PublishOptions(**options), topic, Raw(b"") if args is None else serializer.dump(args))
     id = publication or next(_publications)
-    return Record(keep(id, message, details or EventDetails(), serializer), time)
+    return Record(keep(id, message, details or EventDetails(), serializer, lists_of(message.options)), time)
 
 
 def filled(keeper: Keeper, number: int, **fields: Any) -> list[int]:

@@ -515,7 +515,7 @@ def test_a_store_is_asked_and_its_answer_is_the_result() -> None:
     session = reader(scene, "joe")
 
     question = asked(scene, session, limit=7, reverse=True, from_time="2024-02-29T12:00:00Z")
-    effects = scene.realm.history_found(question, Page([record()], has_more=True, is_limit_reached=False))
+    effects = scene.realm.found_out(question, Page([record()], has_more=True, is_limit_reached=False))
 
     query = question.query
     assert (query.rule, query.subscription) == (HistoryRule(TOPIC), subscription_of(scene))
@@ -531,9 +531,7 @@ def test_a_failure_of_the_store_is_an_error() -> None:
     session = reader(scene)
     question = asked(scene, session)
 
-    error = sent_one(
-        scene.realm.history_found(question, ApplicationError("wamp.error.runtime_error", "broken")), session
-    )
+    error = sent_one(scene.realm.found_out(question, ApplicationError("wamp.error.runtime_error", "broken")), session)
 
     assert (type(error), error.request_type, error.request) == (Error, 48, session.last_request)
     assert (error.error, error.args) == ("wamp.error.runtime_error", ["broken"])
@@ -545,7 +543,7 @@ def test_an_answer_for_somebody_who_is_gone_is_dropped() -> None:
     question = asked(scene, session)
     scene.leave(session)
 
-    assert scene.realm.history_found(question, Page([], has_more=False, is_limit_reached=False)) == []
+    assert scene.realm.found_out(question, Page([], has_more=False, is_limit_reached=False)) == []
 
 
 def test_permission_is_asked_before_the_store_is() -> None:

@@ -327,7 +327,7 @@ def test_a_publisher_gets_what_somebody_else_published_before(scene: Scene, publ
 def kept(topic: str, size: int = 0, **options: Any) -> KeptEvent:
     """An event with this many bytes of payload."""
     message = Publish(1, PublishOptions(**options), topic, Raw(b" " * size))
-    return keep(1, message, EventDetails(), JSON)
+    return keep(1, message, EventDetails(), JSON, lists_of(message.options))
 
 
 def topics(retention: Retention, session: Session) -> list[str]:

@@ -420,6 +420,24 @@ async def test_a_function_is_made_once_and_asked(create_waits: bool, waits: bool
     assert made == [{"ticket": "magic"}]
 
 
+async def test_clients_that_come_at_the_same_time_have_a_function_made_once() -> None:
+    made: list[None] = []
+    both_are_here = asyncio.Event()
+
+    async def create(config: dict[str, Any], controller: None) -> Any:
+        made.append(None)
+        await both_are_here.wait()
+        return lambda realm, authid, details: "user"
+
+    ask = function(create, {})
+    asked = [asyncio.ensure_future(ask("realm1", "joe", {})) for _ in range(2)]
+    await asyncio.sleep(0)
+    both_are_here.set()
+
+    assert await asyncio.gather(*asked) == ["user", "user"]
+    assert made == [None]
+
+
 async def test_what_a_function_raises_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 

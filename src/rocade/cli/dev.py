@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rocade.node.logs import LEVELS, LogLevel
+from rocade.serve.logs import LEVELS, LogLevel
 
 
 @click.command(short_help="Run an application; restart it on changes.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from rocade.node.logs import LEVELS, LogLevel
+from rocade.serve.logs import LEVELS, LogLevel
 
 if TYPE_CHECKING:
     from rocade.node.settings import Configuration

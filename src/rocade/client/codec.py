@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from rocade.errors import InvalidMessage
 from rocade.wamp import messages
-from rocade.wamp.codec import _HEADS, CBOR, JSON, MSGPACK, Serializer
+from rocade.wamp.codec import CBOR, HEADS, JSON, MSGPACK, Serializer
 from rocade.wamp.messages import EventDetails, Id, InvocationDetails, Message, PassthruDetails, ResultDetails
 
 __all__ = ["CODECS", "Codec", "Error", "Event", "Invocation", "Result", "Unreadable"]
@@ -145,7 +145,7 @@ class _JsonCodec(Codec):
             return self.decode_slowly(data)
 
     def encode(self, message: Message) -> bytes:
-        head = _HEADS.get(type(message))
+        head = HEADS.get(type(message))
         if head is not None:
             args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
             if not kwargs and all(type(value) in _PLAIN for value in args or ()):
@@ -169,7 +169,7 @@ class _MessagePackCodec(Codec):
             return self.decode_slowly(data)
 
     def encode(self, message: Message) -> bytes:
-        head = _HEADS.get(type(message))
+        head = HEADS.get(type(message))
         if head is not None:
             args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
             try:
@@ -195,7 +195,7 @@ class _CborCodec(Codec):
             return self.decode_slowly(data)
 
     def encode(self, message: Message) -> bytes:
-        head = _HEADS.get(type(message))
+        head = HEADS.get(type(message))
         if head is None:
             return CBOR.encode(message)
         from rocade.wamp import cbor

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["Proxies", "address_of"]
+__all__ = ["Proxies", "address_of", "is_loopback", "loopback_hosts"]
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that tell one client from another: whoever has one address has a whole network of them."""
 
 MAX_FORWARDED = 32
 """Addresses of `X-Forwarded-For` that are looked at, from the last one on."""
+
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""What clients on this machine call it."""
 
 Address = IPv4Address | IPv6Address
 
@@ -47,6 +50,24 @@ def _counted(address: Address) -> str:
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return str(IPv6Network((address, IPV6_PREFIX), strict=False))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address or name."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def loopback_hosts(host: str) -> tuple[str, ...]:
+    """The hosts that clients of this machine ask for where a server listens on loopback: what it calls itself, too.
+
+    A web page can point a name of its own at 127.0.0.1, so no others are to be expected.
+    """
+    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, f"[{host}]" if ":" in host else host)))
 
 
 class Proxies:

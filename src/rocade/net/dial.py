@@ -32,7 +32,7 @@ from rocade.wamp.framing import (
     encode_handshake,
 )
 
-__all__ = ["RequestRefused", "Target", "dial_rawsocket", "dial_websocket"]
+__all__ = ["LinkOptions", "RawSocketClientConnection", "RequestRefused", "Target", "dial_rawsocket", "dial_websocket"]
 
 MAX_RESPONSE_BYTES = 64 * 1024
 """Longest head of the response to an upgrade request."""

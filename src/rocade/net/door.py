@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from rocade.net.addresses import Proxies, address_of
+from rocade.net.tally import Tally
 
 __all__ = ["Door", "DoorLimits"]
 
@@ -45,10 +46,10 @@ class Door:
         self.proxies = proxies
         self.report = report
         self._open = 0
-        # address -> how many
-        self._connections: dict[str, int] = {}
-        self._handshakes: dict[str, int] = {}
-        self._sessions: dict[str, int] = {}
+        # by address
+        self._connections = Tally()
+        self._handshakes = Tally()
+        self._sessions = Tally()
         # peer -> its address, of connections in their handshake
         self._in_handshake: dict[str, str] = {}
 
@@ -65,17 +66,17 @@ class Door:
         address = None if self.proxies.is_proxy(peer) else address_of(peer)
         if address is not None:
             most = limits.connections_per_address
-            if most and self._connections.get(address, 0) >= most:
+            if most and self._connections[address] >= most:
                 self.report("connections_per_address", address, f"{most} connections are open")
                 return False
             most = limits.handshakes_per_address
-            if most and self._handshakes.get(address, 0) >= most:
+            if most and self._handshakes[address] >= most:
                 self.report("handshakes_per_address", address, f"{most} connections have no session")
                 return False
             if limits.connections_per_address:
-                _add(self._connections, address)
+                self._connections.add(address)
             if most:
-                _add(self._handshakes, address)
+                self._handshakes.add(address)
                 self._in_handshake[peer] = address
         self._open += 1
         return True
@@ -84,7 +85,7 @@ class Door:
         """A connection's handshake is over."""
         address = self._in_handshake.pop(peer, None)
         if address is not None:
-            _remove(self._handshakes, address)
+            self._handshakes.remove(address)
 
     def leave(self, peer: str) -> None:
         """A connection that was let in is gone."""
@@ -93,7 +94,7 @@ class Door:
         if self.limits.connections_per_address and not self.proxies.is_proxy(peer):
             address = address_of(peer)
             if address is not None:
-                _remove(self._connections, address)
+                self._connections.remove(address)
 
     def address_of(self, peer: str, headers: Mapping[str, str]) -> str | None:
         """Which address a session's connection counts for, see `Proxies.address_of`."""
@@ -102,26 +103,14 @@ class Door:
     def has_room_for_session(self, address: str) -> bool:
         """Whether one more session may come from an address."""
         most = self.limits.sessions_per_address
-        return not most or self._sessions.get(address, 0) < most
+        return not most or self._sessions[address] < most
 
     def session_opened(self, address: str) -> None:
         """Count a session whose connection is from this address."""
         if self.limits.sessions_per_address:
-            _add(self._sessions, address)
+            self._sessions.add(address)
 
     def session_closed(self, address: str) -> None:
         """The session is over, or has lost that connection."""
         if self.limits.sessions_per_address:
-            _remove(self._sessions, address)
-
-
-def _add(counts: dict[str, int], address: str) -> None:
-    counts[address] = counts.get(address, 0) + 1
-
-
-def _remove(counts: dict[str, int], address: str) -> None:
-    left = counts.get(address, 0) - 1
-    if left > 0:
-        counts[address] = left
-    else:
-        counts.pop(address, None)
+            self._sessions.remove(address)

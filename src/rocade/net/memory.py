@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
-from rocade.wamp.codec import JSON, SERIALIZERS, Serializer
+from rocade.net.wires import MEMORY
+from rocade.wamp.codec import JSON, Serializer
 
 logger = logging.getLogger("rocade.net")
 
@@ -21,16 +22,6 @@ HIGH_WATER = 65536
 """Bytes on their way from which on a writer is paused."""
 LOW_WATER = 16384
 """Bytes on their way below which it is resumed."""
-
-
-def _no_frame(payload: bytes) -> bytes:
-    return payload
-
-
-MEMORY: dict[str, Wire] = {
-    name: Wire(f"memory.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
-}
-"""Serializer name -> how its messages travel within the process: as they are."""
 
 
 class MemoryLink:

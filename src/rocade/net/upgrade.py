@@ -12,9 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from http import HTTPStatus
-from ipaddress import ip_address
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
+
+from rocade.net.addresses import is_loopback
 
 _ANY = ".*"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -196,17 +197,13 @@ class OriginPolicy:
             return True  # no browser, or a page's own request
         if any(pattern.pattern != _ANY and pattern.fullmatch(origin) for pattern in self._origins):
             return True
-        try:
-            parts = urlsplit(origin)
-            name, port = parts.hostname or "", parts.port
-        except ValueError:
-            return False
-        if parts.scheme not in _DEFAULT_PORTS:
+        parts = _parsed(origin)
+        if parts is None:
             return False
         own = _HOST.fullmatch(host)
-        if _is_loopback(name) and own is not None and _is_loopback(own["name"].strip("[]")):
+        if is_loopback(parts.name) and own is not None and is_loopback(own["name"].strip("[]")):
             return True
-        return _is_same_host(parts.scheme, name, port, host)
+        return _is_same_host(parts, host)
 
     def _is_host_allowed(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
@@ -219,14 +216,8 @@ class OriginPolicy:
             return self._allow_null_origin
         if any(pattern.fullmatch(origin) for pattern in self._origins):
             return True
-        try:
-            parts = urlsplit(origin)
-            name, port = parts.hostname or "", parts.port
-        except ValueError:
-            return False
-        if parts.scheme not in _DEFAULT_PORTS:
-            return False
-        return _is_loopback(name) or _is_same_host(parts.scheme, name, port, host)
+        parts = _parsed(origin)
+        return parts is not None and (is_loopback(parts.name) or _is_same_host(parts, host))
 
 
 def _compile(patterns: Iterable[str]) -> list[re.Pattern[str]]:
@@ -236,22 +227,29 @@ def _compile(patterns: Iterable[str]) -> list[re.Pattern[str]]:
     ]
 
 
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
+class _Origin(NamedTuple):
+    scheme: str
+    name: str
+    port: int | None
+
+
+def _parsed(origin: str) -> _Origin | None:
+    """The parts of an origin in lower case; None if it is none that could open a WebSocket."""
     try:
-        return ip_address(name).is_loopback
+        parts = urlsplit(origin)
+        found = _Origin(parts.scheme, parts.hostname or "", parts.port)
     except ValueError:
-        return False
+        return None
+    return found if found.scheme in _DEFAULT_PORTS else None
 
 
-def _is_same_host(scheme: str, name: str, port: int | None, host: str) -> bool:
+def _is_same_host(origin: _Origin, host: str) -> bool:
     parts = _HOST.fullmatch(host)
     if parts is None:
         return False
     # A proxy in front may have ended TLS, so the origin's scheme says which port is the default one, not ours.
-    default = _DEFAULT_PORTS[scheme]
-    return (name, str(port or default)) == (parts["name"].strip("[]"), parts["port"] or default)
+    default = _DEFAULT_PORTS[origin.scheme]
+    return (origin.name, str(origin.port or default)) == (parts["name"].strip("[]"), parts["port"] or default)
 
 
 def accepting_response(key: str, subprotocol: str, server: str, extensions: str = "", set_cookie: str = "") -> bytes:

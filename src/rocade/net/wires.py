@@ -80,6 +80,11 @@ PACKED_WEBSOCKET: dict[str, Wire] = {
 """Serializer name -> how its messages travel to WebSocket clients that batch or compress: as they are, since the link
 itself makes frames of what it is to write."""
 
+MEMORY: dict[str, Wire] = {
+    name: Wire(f"memory.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
+}
+"""Serializer name -> how its messages travel within the process: as they are."""
+
 LONG_POLL: dict[str, Wire] = {
     name: Wire(f"longpoll.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
 }

@@ -31,7 +31,8 @@ def allowances(realm: Realm) -> Allowances:
     together = defaults.together
     return Allowances(
         sessions=limits.sessions or 0,
-        together=type(together)(
+        together=msgspec.structs.replace(
+            together,
             subscriptions=_limit(limits.subscriptions, together.subscriptions),
             registrations=_limit(limits.registrations, together.registrations),
         ),
@@ -55,7 +56,8 @@ def _over(own: T, other: T) -> T:
 
 def _of_role(limits: SessionLimits, shared: SharedLimits) -> RoleAllowances:
     defaults = RoleAllowances().session
-    session = type(defaults)(
+    session = msgspec.structs.replace(
+        defaults,
         subscriptions=_limit(limits.subscriptions, defaults.subscriptions),
         registrations=_limit(limits.registrations, defaults.registrations),
         pending_calls=_limit(limits.pending_calls, defaults.pending_calls),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
-from rocade.node.section import Section, Text, not_yet
+from rocade.node.section import Create, CreateConfig, Section, Text, not_yet
 from rocade.node.tokens import TokenSettings
 
 __all__ = [
@@ -50,16 +50,6 @@ ProcedureRole = Annotated[
     str | None,
     Meta(description="Without effect: the router calls in its own name, which no permission holds up."),
 ]
-
-Create = Annotated[
-    Text,
-    Meta(
-        description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
-        "Both may be coroutine functions; neither may block."
-    ),
-]
-
-CreateConfig = Annotated[dict[str, Any], Meta(description="Handed over to `create`.")]
 
 
 class DynamicAuth(Section, kw_only=True, frozen=True, tag_field="type", tag="dynamic"):

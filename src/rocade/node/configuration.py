@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from rocade.errors import ConfigurationError
+from rocade.net.addresses import loopback_hosts
 from rocade.node import configuration_file
 from rocade.node.realms import Allow, Permission, Realm, Role
 from rocade.node.rules import check, check_realm_name
@@ -28,9 +29,6 @@ __all__ = [
 ]
 
 LATEST_VERSION: Literal[2] = 2
-
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-"""What clients on this machine call it."""
 
 
 class ConfigurationFileError(ConfigurationError):
@@ -126,9 +124,6 @@ def default_configuration(
 
 
 def _default_websocket(endpoint: TcpEndpoint | UnixEndpoint) -> WebSocketService:
-    """A web page can point a name of its own at 127.0.0.1, so on loopback the names of loopback are expected."""
     if isinstance(endpoint, UnixEndpoint) or not endpoint.loopback:
         return WebSocketService()
-    interface = f"[{endpoint.interface}]" if ":" in endpoint.interface else endpoint.interface
-    hosts = dict.fromkeys((*LOOPBACK_HOSTS, interface))
-    return WebSocketService(options=WebSocketOptions(allowed_hosts=tuple(hosts)))
+    return WebSocketService(options=WebSocketOptions(allowed_hosts=loopback_hosts(endpoint.interface)))

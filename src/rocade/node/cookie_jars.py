@@ -17,7 +17,7 @@ from rocade.serve.authentication.cookies import CookieJar, CookieOptions
 if TYPE_CHECKING:
     from rocade.serve.authentication.cookie_file import CookieFile
 
-__all__ = ["CookieJars"]
+__all__ = ["CookieJars", "settings_of"]
 
 
 class CookieJars:

@@ -15,8 +15,10 @@ from rocade.node.section import Section
 __all__ = [
     "FailedLogins",
     "ProcessLimits",
+    "RateLimits",
     "RealmLimits",
     "RoleLimits",
+    "SessionLimits",
     "SharedLimits",
     "TransportLimits",
 ]

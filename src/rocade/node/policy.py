@@ -9,7 +9,7 @@ from rocade.errors import ConfigurationError
 from rocade.node import realms
 from rocade.node.configuration_file import joined
 from rocade.node.functions import named
-from rocade.router.permissions import Action, Permission, Role
+from rocade.router.permissions import EVERYTHING, Action, Permission, Role
 from rocade.router.templates import filled, is_template
 from rocade.serve.answers import Answers
 from rocade.serve.authorizers import AskedAuthorizer, FunctionSource, ProcedureSource, RoleAuthorizers
@@ -147,8 +147,7 @@ def role(described: realms.Role) -> Role:
     """
     permissions = [_permission(permission) for permission in described.permissions]
     if described.allow_by_default:
-        everything = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
-        permissions.insert(0, everything)
+        permissions.insert(0, EVERYTHING)
     return Role(described.name, permissions, trustlevel=described.trustlevel)
 
 

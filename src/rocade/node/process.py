@@ -12,11 +12,11 @@ import signal
 import sys
 from collections.abc import Callable
 
-from rocade.node.logs import LogLevel, configure_logging
 from rocade.node.remarks import remarks
 from rocade.node.safety import problems
 from rocade.node.settings import Configuration
 from rocade.node.worker import Worker
+from rocade.serve.logs import LogLevel, configure_logging
 from rocade.serve.loop import loop_factory, on_stop_signals
 
 __all__ = ["run"]

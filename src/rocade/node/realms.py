@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, field
 
 from rocade.node.limits import RealmLimits, RoleLimits
-from rocade.node.section import FilePath, Identifier, Section, Text, fixed, ineffective, not_yet
+from rocade.node.section import Create, CreateConfig, FilePath, Identifier, Section, fixed, ineffective, not_yet
 
 __all__ = [
     "Allow",
@@ -111,14 +111,8 @@ class Permission(Section, kw_only=True, frozen=True):
 class AuthorizerFunction(Section, kw_only=True, frozen=True, tag_field="type", tag="function"):
     """A Python function that decides: it is called with (session, uri, action, options). Rocade's own addition."""
 
-    create: Annotated[
-        Text,
-        Meta(
-            description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
-            "Both may be coroutine functions; neither may block."
-        ),
-    ]
-    config: Annotated[dict[str, Any], Meta(description="Handed over to `create`.")] = {}
+    create: Create
+    config: CreateConfig = {}
 
 
 class AuthorizerCache(Section, kw_only=True, frozen=True):

@@ -8,7 +8,19 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from msgspec import Meta
 
-__all__ = ["FilePath", "Identifier", "Milliseconds", "Section", "Text", "fixed", "ineffective", "not_yet", "seconds"]
+__all__ = [
+    "Create",
+    "CreateConfig",
+    "FilePath",
+    "Identifier",
+    "Milliseconds",
+    "Section",
+    "Text",
+    "fixed",
+    "ineffective",
+    "not_yet",
+    "seconds",
+]
 
 
 class Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -62,6 +74,17 @@ def ineffective(usual: Any, because: str, description: str, **limits: Any) -> Me
 
 Text = Annotated[str, Meta(min_length=1)]
 """Text that says something."""
+
+Create = Annotated[
+    Text,
+    Meta(
+        description="What makes the function, as `package.module.name`: it is called with `config` and None, once. "
+        "Both may be coroutine functions; neither may block."
+    ),
+]
+"""A Python function that makes another one."""
+
+CreateConfig = Annotated[dict[str, Any], Meta(description="Handed over to `create`.")]
 
 Identifier = Annotated[
     str,

@@ -13,6 +13,7 @@ from rocade.node.cookies import CookieSettings
 from rocade.node.section import FilePath, Identifier, Milliseconds, Section, Text, fixed, ineffective, not_yet, seconds
 
 __all__ = [
+    "ALL_SERIALIZERS",
     "Compression",
     "DeflateOptions",
     "JsonOptions",

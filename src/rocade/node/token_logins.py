@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 from rocade.errors import ConfigurationError
+from rocade.net.addresses import is_loopback
 from rocade.node.authentication import JwtAuth
 from rocade.node.configuration_file import joined
 from rocade.node.tokens import TokenSettings
@@ -73,7 +73,7 @@ def _is_safe(url: str) -> bool:
         host = parts.hostname or ""
         if parts.scheme == "https":
             return bool(host)
-        return parts.scheme == "http" and (host == "localhost" or ipaddress.ip_address(host).is_loopback)
+        return parts.scheme == "http" and is_loopback(host)
     except ValueError:
         return False
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from rocade.net.addresses import is_loopback
 from rocade.node.limits import TransportLimits
 from rocade.node.section import FilePath, Identifier, Section, Text, ineffective, not_yet
 from rocade.node.services import PathService, RawSocketService, WampService, WebSocketService
@@ -109,12 +109,7 @@ class TcpEndpoint(Endpoint, kw_only=True, frozen=True, tag="tcp"):
     @property
     def loopback(self) -> bool:
         """Whether only programs on the same machine can connect."""
-        if self.interface == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.interface.split("%")[0]).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.interface)
 
     def __str__(self) -> str:
         host = self.interface or ("0.0.0.0" if self.ip_version == 4 else "::")

@@ -91,34 +91,35 @@ def why(
         reason=explanation(decision),
         disclose=decision.allowed and decision.disclose,
     )
-    asks = decision.rule is None and described.authorizer is not None
-    objection = _objection(configuration, realm.name, action, uri, match) if asks else ""
     if is_reserved(uri) and action in (Action.REGISTER, Action.PUBLISH):
         verdict.decision, verdict.reason = "denied", "what begins with 'wamp.' is reserved by the protocol"
         return verdict
     verdict.hint = _hint(built, uri, authid, session)
-    keys: list[str | int] = ["workers", 0, "realms", at, "roles", position]
+    below: list[str | int] = []
     if decision.rule is not None:
         verdict.rule = decision.rule.template or decision.rule.uri
-        keys += place(described, decision.rule)
-    elif decision.allowed:
-        return verdict
-    elif objection:
-        verdict.reason = objection
-        keys.append("authorizer")
-    elif described.authorizer is not None:
-        verdict.decision, verdict.authorizer = "asked", described.authorizer_name
-        verdict.reason = f"no rule applies, so the authorizer {verdict.authorizer} decides"
-        keys.append("authorizer")
-    else:
-        return verdict
-    verdict.path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
-    verdict.line = line(file, keys)
+        below = place(described, decision.rule)
+    elif not decision.allowed and described.authorizer is not None:
+        _turn_to_authorizer(verdict, described, _objection(configuration, realm.name, action, uri, match))
+        below = ["authorizer"]
+    if below:
+        keys: list[str | int] = ["workers", 0, "realms", at, "roles", position, *below]
+        verdict.path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
+        verdict.line = line(file, keys)
     return verdict
 
 
+def _turn_to_authorizer(verdict: Verdict, described: realms.Role, objection: str) -> None:
+    """No rule applies: the authorizer decides, unless there is something against asking it."""
+    if objection:
+        verdict.reason = objection
+    else:
+        verdict.decision, verdict.authorizer = "asked", described.authorizer_name
+        verdict.reason = f"no rule applies, so the authorizer {verdict.authorizer} decides"
+
+
 def _objection(configuration: Configuration, realm: str, action: Action, uri: str, match: Match) -> str:
-    """Why no authorizer is asked."""
+    """Why no authorizer is asked; empty if nothing is against it."""
     if action is Action.REGISTER:
         for other in configuration.worker.realms:
             for each in other.roles:

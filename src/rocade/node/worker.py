@@ -47,11 +47,11 @@ HEAD_SECONDS = 10.0
 GOODBYE_SECONDS = 1.0
 """How long clients have to answer GOODBYE when the worker stops."""
 
-IDLE_SECONDS = 5.0
-"""How long an HTTP connection may be idle between two requests, where the file does not say."""
-
 SHUTDOWN_SECONDS = 1.5
 """How long connections then have to close."""
+
+IDLE_SECONDS = 5.0
+"""How long an HTTP connection may be idle between two requests, where the file does not say."""
 
 STORE_SECONDS = 1.0
 """How long writing the latest events may take."""
@@ -250,9 +250,7 @@ class Worker:
             door=None if isinstance(transport, transports.TesteeTransport) else counted,
         )
 
-    def _websocket(
-        self, service: services.WebSocketService, counted: Door | None, *, is_secure: bool
-    ) -> WebSocketEndpoint:
+    def _websocket(self, service: services.WebSocketService, counted: Door, *, is_secure: bool) -> WebSocketEndpoint:
         options = _websocket_options(service)
         if isinstance(service, transports.TesteeTransport):
             return TesteeEndpoint(options)
@@ -293,7 +291,7 @@ class Worker:
         return RawSocketEndpoint(options, self._entrance(service, counted))
 
     def _entrance(
-        self, service: services.WampService, counted: Door | None, jar: CookieJar | None = None
+        self, service: services.WampService, counted: Door, jar: CookieJar | None = None
     ) -> Callable[[Link], Receiver]:
         return self.gateway.entrance(authenticators(service.auth, "auth", self._calls, jar), counted)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.effects import Deliver, Effect
-from rocade.router.filters import Lists, has_lists, lists_of, receivers
+from rocade.router.filters import Lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
 from rocade.router.kept import keep
 from rocade.router.limits import NONE
@@ -117,14 +117,12 @@ class Broker:
         topic = message.topic
         index = self._index
         exact = index.exact.get(topic)
-        if exact is None and not is_uri(topic, strict=self._strict):
-            raise ApplicationError("wamp.error.invalid_uri", f"not a valid topic: {shown(topic)}")
-        if topic.startswith("wamp") and is_reserved(topic):
-            raise ApplicationError("wamp.error.invalid_uri", f"topics below 'wamp.' are reserved: {shown(topic)}")
+        if exact is None or topic.startswith("wamp"):
+            self.check_topic(topic)
         publication = self._random_id()
         options = message.options
         # Once, however many subscriptions match: a list may be long.
-        lists = lists_of(options) if has_lists(options) else None
+        lists = lists_of(options)
         effects: list[Effect] = []
         if index.has_patterns():
             for subscription in index.matching(topic):
@@ -132,7 +130,7 @@ class Broker:
         elif exact is not None:
             self._add_event(effects, exact, publication, publisher, message, lists, disclose)
         if options.retain or self._keeps_history:
-            effects = self._keep(effects, publication, publisher, message, disclose)
+            effects = self._keep(effects, publication, publisher, message, lists, disclose)
         if options.acknowledge:
             effects.append(Deliver(Published(message.request, publication), (publisher,)))
         return effects
@@ -161,7 +159,13 @@ class Broker:
         effects.append(Deliver(event, to, publisher.serializer))
 
     def _keep(
-        self, effects: list[Effect], publication: int, publisher: Session, message: Publish, disclose: bool
+        self,
+        effects: list[Effect],
+        publication: int,
+        publisher: Session,
+        message: Publish,
+        lists: Lists | None,
+        disclose: bool,
     ) -> list[Effect]:
         """Keep an event for those who come later: subscribers that want the retained one, readers of history.
 
@@ -170,6 +174,7 @@ class Broker:
             publication: its id.
             publisher: session that sent the PUBLISH.
             message: the PUBLISH.
+            lists: those among its options.
             disclose: tell who published even if the publisher did not ask for it.
         Returns:
             The EVENTs, without those of subscriptions that are there for their history only, and what is to be stored.
@@ -182,7 +187,7 @@ class Broker:
         elif not options.retain:
             return effects
         details = _event_details(Match.EXACT, publisher, message.topic, options, disclose)
-        event = keep(publication, message, details, publisher.serializer)
+        event = keep(publication, message, details, publisher.serializer, lists)
         if options.retain:
             self._retention.retain(event, None if options.exclude_me is False else publisher.id)
         if rules:

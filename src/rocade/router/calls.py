@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
-from rocade.wamp.codec import Serializer
+from rocade.wamp.codec import Serializer, raw_bytes
 from rocade.wamp.messages import Call, InvocationDetails
 
 if TYPE_CHECKING:
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
-
-    Party = Session
-    Target = Registration
-else:
-    Party = Any
-    Target = Any
 
 __all__ = ["KeptCall", "PendingCall", "Stream"]
 
@@ -38,13 +32,13 @@ class KeptCall(Struct):
     origin: Serializer
     disclose: bool
     since: float
-    tried: frozenset[Party] = frozenset()
+    tried: frozenset[Session] = frozenset()
     counted: int = 0
 
     @property
     def size(self) -> int:
         """Bytes of its payload."""
-        return sum(len(payload) for payload in (self.message.args, self.message.kwargs) if type(payload) is Raw)
+        return raw_bytes(self.message.args, self.message.kwargs)
 
 
 class Stream(Struct):
@@ -84,10 +78,10 @@ class PendingCall(Struct, eq=False):
     which it must, unless told "killnowait".
     """
 
-    caller: Party | None
+    caller: Session | None
     request: int
-    registration: Target
-    callee: Party | None = None
+    registration: Registration
+    callee: Session | None = None
     invocation: int = 0
     progress: bool = False
     killed: bool = False

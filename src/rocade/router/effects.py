@@ -16,21 +16,6 @@ if TYPE_CHECKING:
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
 
-    Ended = Session
-    Receivers = Collection[Session]
-    Pending = PendingCall
-    Shared = Registration
-    Rule = HistoryRule
-    Past = Record
-    Question = Query
-    Caller = Session
-else:
-    Rule = Past = Question = Caller = Any
-    Ended = Any
-    Receivers = Any
-    Pending = Any
-    Shared = Any
-
 __all__ = [
     "AnswerLater",
     "CancelWake",
@@ -55,7 +40,7 @@ class Deliver(Struct, gc=False):
     """
 
     message: Message
-    receivers: Receivers
+    receivers: Collection[Session]
     origin: Serializer | None = None
 
 
@@ -63,13 +48,13 @@ class WakeAt(Struct, gc=False):
     """Call `Realm.wake` with this pending call at `when` (seconds on the clock that `now` is read from), or later."""
 
     when: float
-    pending: Pending
+    pending: PendingCall
 
 
 class CancelWake(Struct, gc=False):
     """The `WakeAt` of this pending call is not needed any more: let go of it, or timers outlive their calls."""
 
-    pending: Pending
+    pending: PendingCall
 
 
 class ServeWaiting(Struct, gc=False):
@@ -79,7 +64,7 @@ class ServeWaiting(Struct, gc=False):
     whether the one before could be delivered.
     """
 
-    registration: Shared
+    registration: Registration
 
 
 class EndSession(Struct, gc=False):
@@ -91,7 +76,7 @@ class EndSession(Struct, gc=False):
         message: GOODBYE.Details.message.
     """
 
-    session: Ended
+    session: Session
     reason: str
     message: str | None = None
 
@@ -104,12 +89,12 @@ class StoreEvent(Struct, gc=False):
         record: the event.
     """
 
-    rule: Rule
-    record: Past
+    rule: HistoryRule
+    record: Record
 
 
 class QueryHistory(Struct, gc=False):
-    """Look up stored events, among all that were to be stored before, and call `Realm.history_found` with them.
+    """Look up stored events, among all that were to be stored before, and call `Realm.found_out` with them.
 
     Attributes:
         query: what is asked for.
@@ -117,8 +102,8 @@ class QueryHistory(Struct, gc=False):
         request: CALL.Request.
     """
 
-    query: Question
-    caller: Caller
+    query: Query
+    caller: Session
     request: int
 
 
@@ -130,7 +115,7 @@ class LimitReached(Struct, gc=False):
         limit: the limit's name, as in the configuration.
     """
 
-    session: Ended
+    session: Session
     limit: str
 
 
@@ -144,7 +129,7 @@ class AnswerLater(Struct, gc=False):
     """
 
     work: Callable[[], Awaitable[list[Any]]]
-    caller: Caller
+    caller: Session
     request: int
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from rocade.router.session import Session
 from rocade.wamp.messages import PublishOptions
 
-__all__ = ["Lists", "has_lists", "lists_of", "receivers"]
+__all__ = ["Lists", "lists_of", "receivers"]
 
 T = TypeVar("T")
 
@@ -51,18 +51,6 @@ def receivers(
         if eligible is not None:
             subscribers = _only(subscribers, key, eligible)
     return subscribers
-
-
-def has_lists(options: PublishOptions) -> bool:
-    """Whether any list restricts the receivers."""
-    return not (
-        options.exclude is None
-        and options.eligible is None
-        and options.exclude_authid is None
-        and options.exclude_authrole is None
-        and options.eligible_authid is None
-        and options.eligible_authrole is None
-    )
 
 
 class Lists(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -122,7 +110,14 @@ _NAME_BYTES = 120
 
 def lists_of(options: PublishOptions) -> Lists | None:
     """The lists of a PUBLISH; None when they restrict nobody, as an empty list of whom to exclude does."""
-    if not has_lists(options):
+    if (
+        options.exclude is None
+        and options.eligible is None
+        and options.exclude_authid is None
+        and options.exclude_authrole is None
+        and options.eligible_authid is None
+        and options.eligible_authrole is None
+    ):
         return None
     lists = Lists(
         exclude=frozenset(options.exclude) if options.exclude else None,

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct, to_builtins
 
 from rocade.errors import ApplicationError, PayloadNotSerializable
 from rocade.router.answer import Answer
-from rocade.router.effects import Deliver, Effect, QueryHistory, StoreEvent
+from rocade.router.effects import Effect, StoreEvent
 from rocade.router.kept import KeptEvent
 from rocade.router.meta_events import iso_8601
 from rocade.router.patterns import PatternIndex
@@ -27,13 +27,24 @@ from rocade.router.permissions import Action
 from rocade.router.session import Session
 from rocade.wamp.codec import Serializer, transcode
 from rocade.wamp.ids import MAX_ID
-from rocade.wamp.messages import Error, Id, Match, PassthruDetails, Result, ResultDetails
+from rocade.wamp.messages import Id, Match
 from rocade.wamp.uris import shown
 
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
 
-__all__ = ["EventHistory", "HistoryMeta", "HistoryRule", "Page", "Query", "Record", "Ring", "bounds", "collect"]
+__all__ = [
+    "EventHistory",
+    "HistoryMeta",
+    "HistoryRule",
+    "Page",
+    "Query",
+    "Record",
+    "Ring",
+    "bounds",
+    "collect",
+    "page_answer",
+]
 
 MAX_EVENTS = 1000
 """Events in one answer, whatever the caller's limit; it asks again for more."""
@@ -234,13 +245,9 @@ class Ring:
 
 
 class EventHistory:
-    """The rules of a realm, and what is recorded by them.
+    """The rules of a realm, and what is recorded by them."""
 
-    Attributes:
-        is_empty: whether there are no rules; then no publication needs to be looked at.
-    """
-
-    __slots__ = ("_index", "_rings", "_rules", "_wall_clock", "is_empty")
+    __slots__ = ("_index", "_rings", "_rules", "_wall_clock")
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
         """
@@ -248,7 +255,6 @@ class EventHistory:
             wall_clock: the time of day, in seconds since 1970.
         """
         self._wall_clock = wall_clock
-        self.is_empty = True
         self._index: PatternIndex[HistoryRule] = PatternIndex()
         # subscription id -> its rule
         self._rules: dict[int, HistoryRule] = {}
@@ -263,7 +269,6 @@ class EventHistory:
             subscription: id of the subscription that stands for it.
             in_memory: here; otherwise by whoever carries out the effects.
         """
-        self.is_empty = False
         self._index.add(rule.uri, rule.match, rule)
         self._rules[subscription] = rule
         if in_memory:
@@ -309,8 +314,6 @@ class EventHistory:
 
 
 # --- the meta procedure ----------------------------------------------------------------------------
-
-_CALL = 48
 
 Limit = Annotated[int, Meta(ge=1, le=MAX_ID)]
 Timestamp = Annotated[str, Meta(max_length=60)]
@@ -373,24 +376,6 @@ class HistoryMeta:
         )
         page = self._history.find(query)
         return Answer(query=query) if page is None else page_answer(page, query, caller.serializer)
-
-    def found(self, asked: QueryHistory, found: Page | ApplicationError) -> list[Effect]:
-        """Answer a call whose events were not in memory.
-
-        Args:
-            asked: the effect that is carried out.
-            found: what it has brought.
-        Returns:
-            RESULT or ERROR, unless the caller is gone.
-        """
-        caller, request = asked.caller, asked.request
-        if self._realm.sessions.get(caller.id) is not caller:
-            return []
-        if isinstance(found, ApplicationError):
-            error = Error(_CALL, request, PassthruDetails(), found.uri, list(found.args))
-            return [Deliver(error, (caller,))]
-        answer = page_answer(found, asked.query, caller.serializer)
-        return [Deliver(Result(request, ResultDetails(), answer.args, answer.kwargs), (caller,), caller.serializer)]
 
     def _readable(self, caller: Session, id: int) -> HistoryRule:
         subscription = self._realm.broker.subscriptions.get(id)

@@ -8,11 +8,11 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from rocade.errors import ApplicationError, PayloadNotSerializable
-from rocade.router.filters import Lists, lists_of
+from rocade.router.filters import Lists
 from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import NO_PAYLOAD, Event, EventDetails, Match, Publish
 
-__all__ = ["KeptEvent", "keep", "size_of"]
+__all__ = ["KeptEvent", "keep", "raw_copy", "size_of"]
 
 OVERHEAD_BYTES = 400
 """What a kept event takes besides its payload and topic, roughly."""
@@ -50,7 +50,9 @@ class KeptEvent(Struct, frozen=True, gc=False):
         return Event(subscription, self.publication, details, self.args, self.kwargs)
 
 
-def keep(publication: int, message: Publish, details: EventDetails, serializer: Serializer) -> KeptEvent:
+def keep(
+    publication: int, message: Publish, details: EventDetails, serializer: Serializer, lists: Lists | None
+) -> KeptEvent:
     """What is kept of a publication.
 
     Args:
@@ -58,11 +60,11 @@ def keep(publication: int, message: Publish, details: EventDetails, serializer: 
         message: the PUBLISH.
         details: EVENT.Details of a subscription to exactly this topic.
         serializer: what a raw payload is in.
+        lists: those among its options.
     Raises:
         ApplicationError: wamp.error.invalid_argument: the payload is not raw, and has no form in the serializer.
     """
-    args, kwargs = _copied(message.args, serializer), _copied(message.kwargs, serializer)
-    lists = lists_of(message.options)
+    args, kwargs = raw_copy(message.args, serializer), raw_copy(message.kwargs, serializer)
     size = size_of(message.topic, args, kwargs, lists)
     return KeptEvent(publication, message.topic, details, args, kwargs, serializer, lists, size)
 
@@ -72,7 +74,15 @@ def size_of(topic: str, args: Raw, kwargs: Raw, lists: Lists | None) -> int:
     return OVERHEAD_BYTES + len(topic) + len(args) + len(kwargs) + (lists.size if lists is not None else 0)
 
 
-def _copied(payload: Any, serializer: Serializer) -> Raw:
+def raw_copy(payload: Any, serializer: Serializer) -> Raw:
+    """A payload as it is kept: apart from the message that it came in, and not as Python objects.
+
+    Args:
+        payload: `args` or `kwargs`, raw or not; None and empty ones are none.
+        serializer: what it is in, if it is raw, and what it shall be in.
+    Raises:
+        ApplicationError: wamp.error.invalid_argument: it has no form in the serializer.
+    """
     if type(payload) is Raw:
         return payload.copy() if payload else NO_PAYLOAD
     try:

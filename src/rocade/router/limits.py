@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from rocade.errors import LimitExceeded
 
-__all__ = ["UNLIMITED", "RealmLimits", "SessionLimits", "refuse_call", "refuse_invocation"]
+__all__ = ["NONE", "UNLIMITED", "RealmLimits", "SessionLimits", "refuse_call", "refuse_invocation"]
 
 NONE = 2**62
 """Instead of a limit where there is none: so that nobody has to ask whether there is one."""

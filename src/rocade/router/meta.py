@@ -27,7 +27,7 @@ from rocade.router.meta_subscriptions import SubscriptionMeta
 from rocade.router.schemas import Schemas
 from rocade.router.session import Session
 from rocade.router.testaments import Testaments
-from rocade.wamp.codec import Serializer
+from rocade.wamp.codec import Serializer, raw_bytes
 from rocade.wamp.messages import Call, Result, ResultDetails
 from rocade.wamp.uris import shown
 
@@ -186,7 +186,7 @@ def _signature(handler: Callable[..., Answer]) -> tuple[list[str], dict[str, tup
 
 def _arguments(serializer: Serializer, message: Call) -> tuple[list[Any], dict[str, Any]]:
     args, kwargs = message.args, message.kwargs
-    size = (len(args) if type(args) is Raw else 0) + (len(kwargs) if type(kwargs) is Raw else 0)
+    size = raw_bytes(args, kwargs)
     if size > MAX_ARGUMENT_BYTES:
         raise ApplicationError(
             "wamp.error.payload_size_exceeded",

@@ -21,12 +21,22 @@ from functools import lru_cache
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rocade.router.patterns import PatternIndex
+from rocade.router.patterns import PatternIndex, is_matched
 from rocade.router.templates import filled, is_template, placeholders
 from rocade.wamp.messages import Match
 from rocade.wamp.uris import shown
 
-__all__ = ["DENIED", "Action", "Decision", "Permission", "Role", "described", "explanation", "is_meant_for"]
+__all__ = [
+    "DENIED",
+    "EVERYTHING",
+    "Action",
+    "Decision",
+    "Permission",
+    "Role",
+    "described",
+    "explanation",
+    "is_meant_for",
+]
 
 GUARDED_PROCEDURES = frozenset(
     {
@@ -91,6 +101,10 @@ class Permission(Struct, frozen=True, kw_only=True):
     def allows(self, action: Action) -> bool:
         """Whether this rule allows the action."""
         return bool(getattr(self, action.value))
+
+
+EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
+"""The rule that allows everything everywhere."""
 
 
 class Decision(Struct, frozen=True):
@@ -265,8 +279,7 @@ def _covers(rule: Permission, uri: str, match: Match) -> bool:
         literal = uri if match is Match.PREFIX else _leading_literal(uri)
         return literal.startswith(rule.uri)
     if rule.match is Match.WILDCARD and match is Match.WILDCARD:
-        ours, theirs = rule.uri.split("."), uri.split(".")
-        return len(ours) == len(theirs) and all(a in ("", b) for a, b in zip(ours, theirs, strict=True))
+        return is_matched(uri, rule.uri, Match.WILDCARD)
     return False
 
 

@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 from rocade.errors import ApplicationError, LimitExceeded, ProtocolViolation
+from rocade.router.answer import Answer
 from rocade.router.broker import Broker
 from rocade.router.calls import PendingCall
 from rocade.router.dealer import Dealer
 from rocade.router.effects import AnswerLater, Deliver, Effect, EndSession, LimitReached, QueryHistory
-from rocade.router.history import HistoryRule, Page
+from rocade.router.history import HistoryRule, Page, page_answer
 from rocade.router.limits import RealmLimits
 from rocade.router.meta import Meta
 from rocade.router.passthru import check_publish
@@ -163,28 +164,30 @@ class Realm:
         self.on_leave: Callable[[Session], None] | None = None
         self.authorize = authorize or _by_role
         limits = limits or RealmLimits()
-        shown = Visibility(self, Action.SUBSCRIBE, Action.PUBLISH)
         self.broker = Broker(
             random_id,
             wall_clock,
             strict_uris=strict_uris,
             max_subscriptions=limits.subscriptions,
-            hears=shown.hears,
+            hears=Visibility(self, Action.SUBSCRIBE, Action.PUBLISH).hears,
         )
         for rule in history:
             self.broker.keep_history(rule, in_memory=not has_event_store)
-        shown = Visibility(self, Action.CALL, Action.REGISTER)
         self.dealer = Dealer(
             random_below,
             wall_clock,
             self.broker.announcer,
             strict_uris=strict_uris,
             max_registrations=limits.registrations,
-            hears=shown.hears,
+            hears=Visibility(self, Action.CALL, Action.REGISTER).hears,
         )
         self.meta = Meta(self)
         self._meta_procedures = self.meta.procedures
-        self._handlers: dict[type[Message], Callable[[Session, Any], list[Effect]]] = {
+        self._handlers = self._handlers_of_the_rest()
+
+    def _handlers_of_the_rest(self) -> dict[type[Message], Callable[[Session, Any], list[Effect]]]:
+        """Who routes the messages that are not so frequent that `receive` knows it itself."""
+        return {
             Subscribe: self.broker.subscribe,
             Unsubscribe: self.broker.unsubscribe,
             Register: self._register,
@@ -311,21 +314,12 @@ class Realm:
         """Carry out a `ServeWaiting`."""
         return self.dealer.serve_waiting(registration)
 
-    def history_found(self, asked: QueryHistory, found: Page | ApplicationError) -> list[Effect]:
-        """Carry on with what `QueryHistory` has brought.
+    def found_out(self, asked: AnswerLater | QueryHistory, found: list[Any] | Page | ApplicationError) -> list[Effect]:
+        """Carry on with what `AnswerLater` or `QueryHistory` has brought.
 
         Args:
             asked: the effect.
-            found: stored events, or what the caller is told instead.
-        """
-        return self.meta.history.found(asked, found)
-
-    def found_out(self, asked: AnswerLater, found: list[Any] | ApplicationError) -> list[Effect]:
-        """Carry on with what `AnswerLater` has brought.
-
-        Args:
-            asked: the effect.
-            found: the results, or what the caller is told instead.
+            found: the results, or stored events, or what the caller is told instead.
         Returns:
             RESULT or ERROR, unless the caller is gone.
         """
@@ -335,7 +329,14 @@ class Realm:
         if isinstance(found, ApplicationError):
             code = _REQUEST_TYPES[Call]
             return [Deliver(Error(code, request, PassthruDetails(), found.uri, list(found.args)), (caller,))]
-        return [Deliver(Result(request, ResultDetails(), found), (caller,))]
+        if isinstance(asked, QueryHistory):
+            assert isinstance(found, Page)
+            answer = page_answer(found, asked.query, caller.serializer)
+        else:
+            assert isinstance(found, list)
+            answer = Answer(found)
+        result = Result(request, ResultDetails(), answer.args, answer.kwargs)
+        return [Deliver(result, (caller,), caller.serializer)]
 
     def undeliverable(self, receiver: Session, message: Message, uri: str, text: str) -> list[Effect]:
         """A message cannot be given to one of its receivers.

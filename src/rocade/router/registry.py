@@ -47,14 +47,11 @@ class Registry:
         self.by_id: dict[int, Registration] = {}
 
     def find(self, procedure: str) -> Registration:
-        """The registration that gets a call.
+        """The registration that gets a call for which there is none of exactly its procedure.
 
         Raises:
             ApplicationError: wamp.error.no_such_procedure, wamp.error.invalid_uri.
         """
-        exact = self.index.exact.get(procedure)
-        if exact is not None:
-            return exact
         if not is_uri(procedure, strict=self._strict):
             raise ApplicationError("wamp.error.invalid_uri", f"not a valid procedure: {shown(procedure)}")
         # A pattern may be broad enough to match the protocol's own procedures, but clients do not get those calls.

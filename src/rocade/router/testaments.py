@@ -17,10 +17,11 @@ from msgspec import Raw, Struct
 from rocade.errors import ApplicationError, PayloadNotSerializable
 from rocade.router.answer import Answer
 from rocade.router.effects import Effect
+from rocade.router.kept import raw_copy
 from rocade.router.permissions import Action
 from rocade.router.session import Session
 from rocade.wamp.codec import Serializer, transcode
-from rocade.wamp.messages import NO_PAYLOAD, Publish, PublishOptions
+from rocade.wamp.messages import Publish, PublishOptions
 from rocade.wamp.uris import shown
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Testaments:
             raise ApplicationError("wamp.error.not_authorized", f"not allowed to publish {shown(topic)}")
         options = publish_options or PublishOptions()
         options.acknowledge = None  # there will be nobody to acknowledge it to
-        payload = _dumped(caller, args), _dumped(caller, kwargs)
+        # As if the session itself had sent it.
+        payload = raw_copy(args, caller.serializer), raw_copy(kwargs, caller.serializer)
         size = sum(map(len, payload))
         testament = Testament(scope, topic, *payload, caller.serializer, options, decision.disclose, size)
         testaments = self._of.get(caller, [])
@@ -154,14 +156,6 @@ class Testaments:
             return self._realm.broker.publish(session, message, testament.disclose)
         except (ApplicationError, PayloadNotSerializable):
             return []  # as for any PUBLISH without acknowledgement
-
-
-def _dumped(session: Session, payload: list[Any] | dict[str, Any] | None) -> Raw:
-    """A testament's payload, as if the session itself had sent it."""
-    try:
-        return session.serializer.dump(payload) if payload else NO_PAYLOAD
-    except PayloadNotSerializable as error:
-        raise ApplicationError("wamp.error.invalid_argument", f"args, kwargs: {error}") from None
 
 
 def _limit_exceeded(text: str) -> ApplicationError:

@@ -48,6 +48,9 @@ __all__ = ["BREAK", "CHECKING", "MANY_EFFECTS", "RATE", "WAITING", "Admission"]
 AUTHORIZATION_DEADLINE = 10.0
 """Seconds after which an authorizer that has not answered means no."""
 
+MAX_WAITING = 64
+"""Messages that wait before the session's connection is not read any more."""
+
 MAX_WAITING_BYTES = 1024 * 1024
 """Bytes of their payloads that wait before that; one message may be larger."""
 
@@ -57,9 +60,6 @@ MANY_EFFECTS = 1000
 WAITING, BREAK, CHECKING, RATE = 1, 2, 4, 8
 """Why a connection is not read: too many messages wait for an answer about them; others have their turn; a long message
 is looked through elsewhere; the client sends faster than it may."""
-
-MAX_WAITING = 64
-"""Messages that wait before the session's connection is not read any more."""
 
 logger = logging.getLogger("rocade.admission")
 

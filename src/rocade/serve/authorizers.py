@@ -26,6 +26,7 @@ from rocade.router.permissions import DENIED, Action, Decision
 from rocade.router.session import Session
 from rocade.serve.answers import Answers
 from rocade.serve.internal import InternalCalls
+from rocade.serve.made_function import MadeFunction
 from rocade.wamp.messages import Details, Match
 
 __all__ = ["AskedAuthorizer", "FunctionSource", "ProcedureSource", "RoleAuthorizers"]
@@ -97,31 +98,17 @@ class FunctionSource:
             name: of `create`, for the log.
         """
         self.name = name
-        self._create = create
-        self._config = config
-        self._function: Callable[..., Any] | None = None
-        self._making: asyncio.Future[Callable[..., Any]] | None = None
+        self._made = MadeFunction(create, config)
 
     @property
     def waits(self) -> bool:
         """See `Source`."""
-        return self._function is None or inspect.iscoroutinefunction(self._function)
+        return self._made.function is None or inspect.iscoroutinefunction(self._made.function)
 
     def ask(self, session: dict[str, Any], uri: str, action: str, options: dict[str, Any]) -> Any:
         """See `Source`."""
-        if self._function is None:
-            return self._made_and_asked(session, uri, action, options)
-        return self._function(session, uri, action, options)
-
-    async def _made_and_asked(self, *question: Any) -> Any:
-        if self._making is None:
-            self._making = asyncio.ensure_future(_awaited(self._create, self._config, None))
-        try:
-            self._function = await asyncio.shield(self._making)
-        except Exception:
-            self._making = None  # another attempt with the next question
-            raise
-        return await _awaited(self._function, *question)
+        ask = self._made.function or self._made.call
+        return ask(session, uri, action, options)
 
     def is_provided_by(self, session: Session) -> bool:
         """See `Source`."""
@@ -130,11 +117,6 @@ class FunctionSource:
     def procedure(self, realm: str) -> tuple[str, str] | None:
         """See `Source`."""
         return None
-
-
-async def _awaited(function: Callable[..., Any], *args: Any) -> Any:
-    value = function(*args)
-    return await value if inspect.isawaitable(value) else value
 
 
 class AskedAuthorizer:

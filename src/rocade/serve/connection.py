@@ -19,17 +19,8 @@ from rocade.serve.handshake import MAX_TEXT, Handshake
 from rocade.serve.outbox import Outbox
 from rocade.serve.rates import Meter
 from rocade.serve.session import ConnectedSession
-from rocade.wamp.handshake import ROUTER, Direction, SessionState, advance
-from rocade.wamp.messages import (
-    Abort,
-    Authenticate,
-    Challenge,
-    CloseDetails,
-    Goodbye,
-    Hello,
-    Message,
-    Welcome,
-)
+from rocade.wamp.handshake import LIFE_CYCLE, ROUTER, Direction, SessionState, advance
+from rocade.wamp.messages import Abort, Authenticate, CloseDetails, Goodbye, Hello, Message
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Checked, Job
@@ -128,7 +119,7 @@ class Connection:
             if len(data) > self._quick_bytes and self._is_taken_apart(data):
                 return
             message = self._decode(data)
-            if self._admission is not None and type(message) not in _LIFE_CYCLE:
+            if self._admission is not None and type(message) not in LIFE_CYCLE:
                 self._admission.submit(message)
             else:
                 self._handle(message)
@@ -210,7 +201,7 @@ class Connection:
         try:
             if isinstance(result, Exception):
                 raise result
-            if self._admission is not None and type(result) not in _LIFE_CYCLE:
+            if self._admission is not None and type(result) not in LIFE_CYCLE:
                 self._admission.submit(result)
             else:
                 self._handle(result)
@@ -418,4 +409,3 @@ class Connection:
 
 
 _WITHOUT_SESSION = frozenset((SessionState.CLOSED, SessionState.ESTABLISHING, SessionState.CHALLENGED))
-_LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))

@@ -32,7 +32,7 @@ from rocade.serve.admission import MANY_EFFECTS
 from rocade.serve.checking import Worker
 from rocade.serve.flushing import Flusher
 from rocade.serve.session import ConnectedSession
-from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation
+from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation, too_large
 from rocade.wamp.codec import Serializer
 
 __all__ = ["Delivery", "EventStore"]
@@ -127,7 +127,7 @@ class Delivery:
                     effects.extend(_undeliverable(realm, effect, receiver, error.uri, str(error)))
                     continue
                 if len(frame) > outbox.max_send_bytes:
-                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
+                    effects.extend(_undeliverable(realm, effect, receiver, *too_large(receiver, len(frame))))
                 else:
                     outbox.put(frame)
         return is_much or len(effects) > MANY_EFFECTS
@@ -153,7 +153,7 @@ class Delivery:
                 frames[wire] = frame
             if type(frame) is bytes:
                 if len(frame) > outbox.max_send_bytes:
-                    effects.extend(_too_large(realm, effect, receiver, len(frame)))
+                    effects.extend(_undeliverable(realm, effect, receiver, *too_large(receiver, len(frame))))
                 else:
                     outbox.put(frame)
             elif type(frame) is TranslationTakesLong:
@@ -198,7 +198,7 @@ class Delivery:
         loop = asyncio.get_running_loop()
 
         def answer(found: Page | ApplicationError) -> None:
-            self.carry_out(realm, realm.history_found(effect, found))
+            self.carry_out(realm, realm.found_out(effect, found))
 
         def done(found: Page | ApplicationError) -> None:
             try:
@@ -231,11 +231,6 @@ class Delivery:
         """Give up what is being found out: nobody is left who waits for it."""
         for task in list(self._answering):
             task.cancel()
-
-
-def _too_large(realm: Realm, effect: Deliver, receiver: ConnectedSession, size: int) -> list[Effect]:
-    text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
-    return _undeliverable(realm, effect, receiver, "wamp.error.payload_size_exceeded", text)
 
 
 def _undeliverable(realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> list[Effect]:

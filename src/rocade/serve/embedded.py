@@ -6,23 +6,22 @@ What `rocade start` runs where there is no configuration file, without a file, a
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ConfigurationError
+from rocade.net.addresses import is_loopback, loopback_hosts
 from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener
 from rocade.net.rawsocket import RawSocketEndpoint, RawSocketOptions
 from rocade.net.sockets import bind_tcp, bind_unix, describe
 from rocade.net.websocket import WebSocketEndpoint, WebSocketOptions
-from rocade.router.permissions import Permission, Role
+from rocade.router.permissions import EVERYTHING, Role
 from rocade.serve.authentication import Anonymous
 from rocade.serve.authorization import Authorizer
 from rocade.serve.gateway import DEFAULT_RESUME_WINDOW, Gateway
-from rocade.wamp.messages import Match
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -46,9 +45,6 @@ SHUTDOWN_SECONDS = 1.5
 
 ROLE = "anonymous"
 """The role of everybody."""
-
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
-"""What clients on this machine call it."""
 
 Entrance = Callable[[Link], Receiver]
 """What takes new links in."""
@@ -84,9 +80,8 @@ class EmbeddedRouter:
         """
         self.realm = realm
         self.gateway = Gateway(authorizer=authorizer, resume_window=resume_window)
-        everything = Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)
         try:
-            self.gateway.add_realm(realm, [Role(ROLE, [everything])])
+            self.gateway.add_realm(realm, [Role(ROLE, [EVERYTHING])])
         except ConfigurationError as error:
             raise ConfigurationError("realm", error.message) from None
         entrance = self.gateway.entrance({"anonymous": Anonymous(ROLE)})
@@ -130,7 +125,7 @@ class EmbeddedRouter:
         Raises:
             ConfigurationError: the address cannot be had or is none, or strangers would do everything there.
         """
-        if not insecure and not _is_loopback(host):
+        if not insecure and not is_loopback(host):
             raise ConfigurationError(
                 "host",
                 f"{host or 'every address'} can be reached from other machines, and anybody who connects may do "
@@ -140,7 +135,8 @@ class EmbeddedRouter:
         if port is not None and not (isinstance(port, int) and 0 <= port <= 65535):
             raise ConfigurationError("port", f"expected a whole number from 0 to 65535, got {port!r}")
         sock = _bind(host, port)
-        self._sockets.append((sock, WebSocketOptions(allowed_hosts=_allowed_hosts(host))))
+        hosts = loopback_hosts(host) if is_loopback(host) else None
+        self._sockets.append((sock, WebSocketOptions(allowed_hosts=hosts)))
 
     def bind_unix(self, path: str) -> None:
         """Take a Unix socket to listen on, which only programs of the same user can open.
@@ -209,19 +205,3 @@ def _bind(host: str, port: int | None) -> socket.socket:
         return sock
     text = f"cannot listen on {host}:{wanted}: the address is in use already"
     raise ConfigurationError("port", text if port is not None else f"{text}, and so are the ports that follow")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.split("%")[0]).is_loopback
-    except ValueError:
-        return False
-
-
-def _allowed_hosts(host: str) -> tuple[str, ...] | None:
-    """A web page can point a name of its own at 127.0.0.1, so on loopback the names of loopback are expected."""
-    if not _is_loopback(host):
-        return None
-    return tuple(dict.fromkeys((*LOOPBACK_HOSTS, f"[{host}]" if ":" in host else host)))

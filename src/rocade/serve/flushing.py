@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Flusher"]
 
 FLUSHED_AT_ONCE = 2
-"""Outboxes that are flushed in one round if there are such messages."""
+"""Outboxes that are flushed in one round while something large is on its way to several receivers."""
 
 logger = logging.getLogger("rocade.gateway")
 

@@ -27,14 +27,14 @@ from rocade.serve.delivery import Delivery, EventStore
 from rocade.serve.failed_logins import FailedLogins, LoginPolicy
 from rocade.serve.flushing import Flusher
 from rocade.serve.implied import ImpliedRequests
-from rocade.serve.limits import Allowances, Usage, full
+from rocade.serve.limits import Allowances, Full, Usage
 from rocade.serve.login_procedures import LoginProcedures
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.serve.refusals import Refusals
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
-__all__ = ["Gateway"]
+__all__ = ["DEFAULT_RESUME_WINDOW", "Gateway"]
 
 DEFAULT_RESUME_WINDOW = 30.0
 """Seconds that a resumable session outlives its connection."""
@@ -190,7 +190,7 @@ class Gateway:
         """
         most = self._max_sessions
         if most and sum(len(realm.sessions) for realm in self.realms.values()) >= most:
-            raise full("sessions", f"the router has the {most} sessions that it may have")
+            raise Full("sessions", f"the router has the {most} sessions that it may have")
         self._usages[realm.name].check_room(authid, role)
 
     def limit_reached(self, session: Session, limit: str, text: str) -> None:

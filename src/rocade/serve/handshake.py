@@ -14,7 +14,7 @@ from rocade.router.realm import ROUTER_ROLES, Realm
 from rocade.serve.admission import WAITING, Admission
 from rocade.serve.authentication import Attempt, Authenticator, Identity, Outcome, Question, begin
 from rocade.serve.failed_logins import LockedOut, is_open_to_all
-from rocade.serve.limits import Full, full
+from rocade.serve.limits import Full
 from rocade.serve.resumption import Resumption, find
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.messages import Authenticate, Challenge, Hello, Welcome, WelcomeDetails
@@ -179,7 +179,7 @@ class Handshake:
     def _check_room_at_door(self) -> None:
         address = self._connection.address
         if address is not None and not self._connection.door.has_room_for_session(address):
-            raise full("sessions_per_address", "too many sessions are open from this address")
+            raise Full("sessions_per_address", "too many sessions are open from this address")
 
     def _refuse(self, refusal: HandshakeRefused) -> None:
         connection = self._connection

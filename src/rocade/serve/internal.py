@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
 from rocade.net.link import Wire
-from rocade.router.permissions import Permission, Role
+from rocade.router.permissions import EVERYTHING, Role
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.codec import MSGPACK
 from rocade.wamp.messages import (
@@ -17,7 +17,6 @@ from rocade.wamp.messages import (
     CancelMode,
     CancelOptions,
     Error,
-    Match,
     Result,
 )
 
@@ -33,9 +32,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 """Longest answer to a call of the router itself: it is decoded here and now."""
 
 _WIRE = Wire("internal", MSGPACK, bytes)
-_TRUSTED = Role(
-    "trusted", [Permission(uri="", match=Match.PREFIX, call=True, register=True, publish=True, subscribe=True)]
-)
+_TRUSTED = Role("trusted", [EVERYTHING])
 
 
 class InternalCalls:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from rocade.errors import LIMIT_EXCEEDED, HandshakeRefused
+from rocade.net.tally import Tally
 from rocade.router.limits import RealmLimits, SessionLimits
 from rocade.serve.parking import Parking
 from rocade.serve.rates import Gauge, Rates
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.router.session import Session
 
-__all__ = ["Allowances", "RoleAllowances", "Usage"]
+__all__ = ["Allowances", "Full", "RoleAllowances", "Usage"]
 
 MAX_FORMER = 10_000
 """Authids without a session of which it is remembered how fast they sent."""
@@ -95,11 +96,11 @@ class Usage:
         self._realm = realm
         self._clock = clock
         self._gauge: Gauge | None = None
-        # authid -> its sessions; of roles with a limit by authid only
-        self._sessions: dict[str, int] = {}
+        # sessions by authid, if any role has a limit by authid
+        self._sessions = Tally()
         # (authid, role) -> what its sessions share
         self._authid_gauges: dict[tuple[str, str], Gauge] = {}
-        # The same of those whose sessions are all over, or coming again would be worth a burst; the latest last.
+        # The same of those whose sessions are all over, so that coming again is not worth a burst; the latest last.
         self._former_gauges: OrderedDict[tuple[str, str], Gauge] = OrderedDict()
         kinds = (allowances.every_role, *allowances.roles.values())
         self._counts_authids = any(kind.authid_sessions or kind.authid_rates for kind in kinds)
@@ -117,23 +118,20 @@ class Usage:
         """
         most = self.allowances.sessions
         if most and len(self._realm.sessions) >= most:
-            raise full("realm_sessions", f"the realm has the {most} sessions that it may have")
+            raise Full("realm_sessions", f"the realm has the {most} sessions that it may have")
         most = self.allowances.of(role).authid_sessions
-        if most and self._sessions.get(authid, 0) >= most:
-            raise full("authid_sessions", f"there are {most} sessions with this authid already")
+        if most and self._sessions[authid] >= most:
+            raise Full("authid_sessions", f"there are {most} sessions with this authid already")
 
     def joined(self, session: Session) -> None:
         """Count a session that joins."""
         if self._counts_authids:
-            self._sessions[session.authid] = self._sessions.get(session.authid, 0) + 1
+            self._sessions.add(session.authid)
 
     def _left(self, session: Session) -> None:
         authid = session.authid
-        left = self._sessions.get(authid, 0) - 1
-        if left > 0:
-            self._sessions[authid] = left
-        else:
-            self._sessions.pop(authid, None)
+        self._sessions.remove(authid)
+        if not self._sessions[authid]:
             for key in [key for key in ((authid, role) for role in self._realm.roles) if key in self._authid_gauges]:
                 self._remember(key, self._authid_gauges.pop(key))
 
@@ -176,8 +174,3 @@ class Full(HandshakeRefused):
         """
         super().__init__(LIMIT_EXCEEDED, text)
         self.limit = limit
-
-
-def full(limit: str, text: str) -> Full:
-    """What a client is told for whose session there is no room."""
-    return Full(limit, text)

@@ -13,12 +13,9 @@ from msgspec import Meta
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.session import Session
-from rocade.serve.authentication.tenure import Deadline
+from rocade.serve.authentication.tenure import MAX_PROOF, Deadline
 
 __all__ = ["LoginProcedures"]
-
-MAX_PROOF = 16 * 1024
-"""Longest token, in characters."""
 
 
 class LoginProcedures:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rocade.net.tally import Tally
+
 if TYPE_CHECKING:
     from rocade.router.session import Session
     from rocade.serve.limits import Allowances
@@ -29,8 +31,8 @@ class Parking:
         self.sessions = 0
         self.bytes = 0
         self._allowances = allowances
-        # authid -> its sessions here
-        self._authids: dict[str, int] = {}
+        # sessions here, by authid
+        self._authids = Tally()
 
     def park(self, session: Session, size: int) -> str | None:
         """Take a session in; the name of the limit if there is no room.
@@ -44,13 +46,13 @@ class Parking:
         if most and self.sessions >= most:
             return "parked_sessions"
         most = allowances.of(session.authrole).authid_parked_sessions
-        if most and self._authids.get(session.authid, 0) >= most:
+        if most and self._authids[session.authid] >= most:
             return "authid_parked_sessions"
         if allowances.parked_bytes and self.bytes + size > allowances.parked_bytes:
             return "parked_bytes"
         self.sessions += 1
         self.bytes += size
-        self._authids[session.authid] = self._authids.get(session.authid, 0) + 1
+        self._authids.add(session.authid)
         return None
 
     def grow(self, size: int) -> bool:
@@ -67,8 +69,4 @@ class Parking:
         """
         self.sessions -= 1
         self.bytes -= size
-        left = self._authids[session.authid] - 1
-        if left:
-            self._authids[session.authid] = left
-        else:
-            del self._authids[session.authid]
+        self._authids.remove(session.authid)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rocade.serve.connection import Connection
     from rocade.wamp.messages import Message
 
-__all__ = ["Bucket", "Meter", "Rates", "RatesExceeded"]
+__all__ = ["Bucket", "Gauge", "Meter", "Rates", "RatesExceeded"]
 
 MIN_PAUSE = 0.01
 """Seconds that a reader is paused at least: longer than one message may take, so that timers do not pile up."""

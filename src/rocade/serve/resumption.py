@@ -13,7 +13,6 @@ import hmac
 import logging
 import secrets
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from rocade.errors import HandshakeRefused, PayloadNotSerializable, PayloadTooLarge, ProtocolViolation
@@ -218,7 +217,7 @@ class ResumableOutbox(Outbox):
         self.link = link
         self._attached = True
         self.take_over(previous)
-        for frame in islice(self._kept, None):
+        for frame in self._kept:
             if isinstance(frame, bytes):
                 super().put(frame)
             else:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rocade.serve.checking import Translated, Worker
     from rocade.serve.session import ConnectedSession
 
-__all__ = ["MAX_BACKLOG_BYTES", "Slot", "Translation", "Undeliverable"]
+__all__ = ["MAX_BACKLOG_BYTES", "Slot", "Translation", "Undeliverable", "too_large"]
 
 MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 """Bytes that wait to be translated before those who send more have to wait."""
@@ -29,6 +29,12 @@ MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 
 Undeliverable = Callable[["ConnectedSession", str, str], None]
 """Told of each receiver that cannot have the message, with an error URI and a text."""
+
+
+def too_large(receiver: ConnectedSession, size: int) -> tuple[str, str]:
+    """Why a receiver cannot have a message of so many bytes: an error URI and a text."""
+    text = f"{size} bytes are more than the {receiver.outbox.link.max_send_bytes} that the receiver accepts"
+    return "wamp.error.payload_size_exceeded", text
 
 
 class Slot:
@@ -68,8 +74,7 @@ class Slot:
             outbox = receiver.outbox
             if len(frame) > outbox.max_send_bytes:
                 outbox.drop(self)
-                text = f"{len(frame)} bytes are more than the {outbox.link.max_send_bytes} that the receiver accepts"
-                undeliverable(receiver, "wamp.error.payload_size_exceeded", text)
+                undeliverable(receiver, *too_large(receiver, len(frame)))
             else:
                 outbox.fill(self, frame)
 

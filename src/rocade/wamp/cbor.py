@@ -19,10 +19,7 @@ from msgspec import Raw
 
 from rocade.errors import InvalidMessage, PayloadNotSerializable
 from rocade.wamp.messages import Message
-from rocade.wamp.payload import plain_value
-
-MOST_ELEMENTS = 7
-"""Elements of the longest message, an ERROR with `args` and `kwargs`."""
+from rocade.wamp.payload import MOST_ELEMENTS, as_it_is, plain_value
 
 # Tags whose decoding costs time or memory out of proportion, or builds objects that refer to themselves:
 # bignums in decimal and rational form, shared values and strings, regular expressions, MIME messages, sets.
@@ -155,7 +152,7 @@ def dump(value: Any) -> bytes:
 
 
 def _encode_other(encoder: cbor2.CBOREncoder, value: Any) -> None:
-    encoder.encode(plain_value(value, _as_it_is))
+    encoder.encode(plain_value(value, as_it_is))
 
 
 _ENCODERS: dict[type, Callable[[Any, Any], None]] = {
@@ -164,10 +161,6 @@ _ENCODERS: dict[type, Callable[[Any, Any], None]] = {
     # A payload that is CBOR already stands in the midst of other data as it is, as msgspec has it for its formats.
     Raw: lambda encoder, value: encoder.write(bytes(value)),
 }
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def dump_array(array: tuple[Any, ...] | Message) -> bytes:
@@ -187,4 +180,4 @@ def dump_array(array: tuple[Any, ...] | Message) -> bytes:
 
 def _builtins(value: Any) -> Any:
     # Structs become dictionaries without their defaults; what CBOR has a form of its own for stays.
-    return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, datetime.datetime), enc_hook=_as_it_is)
+    return msgspec.to_builtins(value, builtin_types=(bytes, bytearray, datetime.datetime), enc_hook=as_it_is)

@@ -40,8 +40,7 @@ PAYLOAD_INDEX: dict[int, int] = {3: 3, 8: 5, 16: 4, 36: 4, 48: 4, 50: 3, 68: 4, 
 OPTIONS_INDEX: dict[int, int] = {1: 2, 2: 2, 3: 1, 5: 2, 6: 1, 8: 3, 16: 2, 32: 2, 48: 2, 49: 2, 64: 2, 70: 2}
 """Message code -> where the options or details dictionary stands, for messages that clients send."""
 
-# Message class -> the array without its payload. One function per class, since a generic one costs twice as much.
-_HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
+HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Event: lambda m: (36, m.subscription, m.publication, m.details),
     messages.Invocation: lambda m: (68, m.request, m.registration, m.details),
     messages.Result: lambda m: (50, m.request, m.details),
@@ -51,6 +50,9 @@ _HEADS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Yield: lambda m: (70, m.request, m.options),
     messages.Abort: lambda m: (3, m.details, m.reason),
 }
+"""Message class -> the array without its payload, of those that have one. One function per class, since a generic one
+costs twice as much."""
+
 # The two messages whose details are there only when the router sends them unasked.
 _REVOCATIONS: dict[type[Message], Callable[[Any], tuple[Any, ...]]] = {
     messages.Unsubscribed: lambda m: (35, m.request, m.details) if m.details else (35, m.request),
@@ -123,14 +125,15 @@ class Serializer(ABC):
             PayloadNotSerializable: the payload has no form in this serializer.
             TranslationTakesLong: it is in another one, and longer than that.
         """
-        head = _HEADS.get(type(message))
+        head = HEADS.get(type(message))
         if head is None:
             revocation = _REVOCATIONS.get(type(message))
             return self.encode_array(message if revocation is None else revocation(message))
         args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
         if origin is not None and origin is not self:
-            if _raw_bytes(args) + _raw_bytes(kwargs) > max_transcoded:
-                raise TranslationTakesLong(f"{_raw_bytes(args) + _raw_bytes(kwargs)} bytes of {origin.name}")
+            size = raw_bytes(args, kwargs)
+            if size > max_transcoded:
+                raise TranslationTakesLong(f"{size} bytes of {origin.name}")
             args, kwargs = transcode(args, origin, self), transcode(kwargs, origin, self)
         if type(args) is not Raw:
             args = self.dump(args) if args else NO_PAYLOAD
@@ -162,8 +165,9 @@ _COLLECTED_BYTES = 64 * 1024
 _MSGPACK_ARRAY = 0x90  # first byte of an array without elements
 
 
-def _raw_bytes(payload: Any) -> int:
-    return len(payload) if type(payload) is Raw else 0
+def raw_bytes(args: Any, kwargs: Any) -> int:
+    """Bytes of a payload, as far as it is raw."""
+    return (len(args) if type(args) is Raw else 0) + (len(kwargs) if type(kwargs) is Raw else 0)
 
 
 def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
@@ -199,7 +203,7 @@ class _Json(Serializer):
             if not data.isascii():
                 data.decode()
             message: Message = self._decode(data)
-            if type(message) in _HEADS:
+            if type(message) in HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 if args:
                     if memoryview(args)[0] != 0x5B:
@@ -259,7 +263,7 @@ class _MessagePack(Serializer):
             except msgspec.ValidationError:
                 # Where there is nothing to repair, this repeats the complaint.
                 message = self._decode(payload.repaired_head(data, PAYLOAD_INDEX))
-            if type(message) in _HEADS:
+            if type(message) in HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 # The only look inside: msgspec's skip does not check UTF-8.
                 loaded_args = loaded_kwargs = None

@@ -12,7 +12,7 @@ from enum import Enum
 from rocade.errors import ProtocolViolation
 from rocade.wamp.messages import Abort, Authenticate, Challenge, Goodbye, Hello, Message, Welcome
 
-__all__ = ["CLIENT", "ROUTER", "Direction", "SessionState", "advance"]
+__all__ = ["CLIENT", "LIFE_CYCLE", "ROUTER", "Direction", "SessionState", "advance"]
 
 
 class SessionState(Enum):
@@ -44,6 +44,26 @@ class Direction(Enum):
 _S, _SENT, _RECEIVED = SessionState, Direction.SENT, Direction.RECEIVED
 _Table = dict[SessionState, dict[tuple[Direction, type[Message]], SessionState]]
 
+# From WELCOME on, both sides are alike.
+_OPEN: _Table = {
+    _S.ESTABLISHED: {
+        (_RECEIVED, Goodbye): _S.CLOSING,
+        (_RECEIVED, Abort): _S.CLOSED,
+        (_SENT, Goodbye): _S.SHUTTING_DOWN,
+        (_SENT, Abort): _S.ABORTED,
+    },
+    _S.CLOSING: {
+        (_SENT, Goodbye): _S.CLOSED,
+        (_RECEIVED, Abort): _S.CLOSED,
+    },
+    _S.SHUTTING_DOWN: {
+        (_RECEIVED, Goodbye): _S.CLOSED,
+        (_RECEIVED, Abort): _S.CLOSED,
+        (_SENT, Abort): _S.ABORTED,
+    },
+    _S.ABORTED: {},
+}
+
 ROUTER: _Table = {
     _S.CLOSED: {
         (_RECEIVED, Hello): _S.ESTABLISHING,
@@ -61,22 +81,7 @@ ROUTER: _Table = {
         (_RECEIVED, Abort): _S.CLOSED,
         (_SENT, Abort): _S.CLOSED,
     },
-    _S.ESTABLISHED: {
-        (_RECEIVED, Goodbye): _S.CLOSING,
-        (_RECEIVED, Abort): _S.CLOSED,
-        (_SENT, Goodbye): _S.SHUTTING_DOWN,
-        (_SENT, Abort): _S.ABORTED,
-    },
-    _S.CLOSING: {
-        (_SENT, Goodbye): _S.CLOSED,
-        (_RECEIVED, Abort): _S.CLOSED,
-    },
-    _S.SHUTTING_DOWN: {
-        (_RECEIVED, Goodbye): _S.CLOSED,
-        (_RECEIVED, Abort): _S.CLOSED,
-        (_SENT, Abort): _S.ABORTED,
-    },
-    _S.ABORTED: {},
+    **_OPEN,
 }
 """The router's side: state -> (direction, message) -> next state."""
 
@@ -95,26 +100,12 @@ CLIENT: _Table = {
         (_SENT, Abort): _S.CLOSED,
         (_RECEIVED, Abort): _S.CLOSED,
     },
-    _S.ESTABLISHED: {
-        (_RECEIVED, Goodbye): _S.CLOSING,
-        (_RECEIVED, Abort): _S.CLOSED,
-        (_SENT, Goodbye): _S.SHUTTING_DOWN,
-        (_SENT, Abort): _S.ABORTED,
-    },
-    _S.CLOSING: {
-        (_SENT, Goodbye): _S.CLOSED,
-        (_RECEIVED, Abort): _S.CLOSED,
-    },
-    _S.SHUTTING_DOWN: {
-        (_RECEIVED, Goodbye): _S.CLOSED,
-        (_RECEIVED, Abort): _S.CLOSED,
-        (_SENT, Abort): _S.ABORTED,
-    },
-    _S.ABORTED: {},
+    **_OPEN,
 }
 """The client's side."""
 
-_LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
+LIFE_CYCLE = frozenset((Hello, Welcome, Abort, Challenge, Authenticate, Goodbye))
+"""The messages of the tables; all others belong within an open session."""
 
 
 def advance(table: _Table, state: SessionState, direction: Direction, message: Message) -> SessionState:
@@ -132,7 +123,7 @@ def advance(table: _Table, state: SessionState, direction: Direction, message: M
     following = table[state].get((direction, kind))
     if following is not None:
         return following
-    if state is SessionState.ESTABLISHED and kind not in _LIFE_CYCLE:
+    if state is SessionState.ESTABLISHED and kind not in LIFE_CYCLE:
         return state
     if state is SessionState.SHUTTING_DOWN and direction is Direction.RECEIVED:
         return state

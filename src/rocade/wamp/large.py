@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Raw
 
 from rocade.errors import InvalidMessage
-from rocade.wamp.codec import _HEADS, MSGPACK, Serializer
+from rocade.wamp.codec import HEADS, MSGPACK, Serializer
 from rocade.wamp.messages import NO_PAYLOAD, Message
 
 __all__ = ["MAX_HEAD_BYTES", "Spans", "head_of", "payload_of", "payload_spans", "rejoined"]
@@ -33,7 +33,7 @@ def head_of(message: Message) -> bytes:
     Raises:
         InvalidMessage: what is not payload is too long.
     """
-    head = _HEADS.get(type(message))
+    head = HEADS.get(type(message))
     data = MSGPACK.encode_array(message if head is None else head(message))
     if len(data) > MAX_HEAD_BYTES:
         raise InvalidMessage(f"{len(data)} bytes beside args and kwargs, where at most {MAX_HEAD_BYTES} are accepted")
@@ -42,7 +42,7 @@ def head_of(message: Message) -> bytes:
 
 def payload_of(message: Message) -> tuple[Raw, Raw]:
     """`args` and `kwargs` of a decoded message, of whatever kind."""
-    if type(message) not in _HEADS:
+    if type(message) not in HEADS:
         return NO_PAYLOAD, NO_PAYLOAD
     return message.args, message.kwargs  # type: ignore[attr-defined]
 

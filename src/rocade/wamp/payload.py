@@ -22,11 +22,13 @@ from msgspec import Raw
 from rocade.errors import InvalidMessage, PayloadNotSerializable
 from rocade.wamp.ids import MAX_ID
 
+MOST_ELEMENTS = 7
+"""Elements of the longest message, an ERROR with `args` and `kwargs`."""
+
 BINARY_MARK = "\0"
 """First character of a JSON string that stands for binary."""
 
 _MOST_REPAIRED_BYTES = 64 * 1024
-_MOST_ELEMENTS = 7  # of a message: an ERROR with `args` and `kwargs`
 _UNDEFINED = 0  # MessagePack extension type: how wampy.js writes JavaScript's undefined
 _CONTAINER_TYPES = frozenset((list, dict, tuple))  # a list that is a map's key becomes a tuple
 _CONTAINERS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # first bytes of MessagePack's arrays and maps
@@ -134,9 +136,9 @@ def repaired_head(data: bytes, payload_index: Mapping[int, int]) -> bytes:
     """
     elements = msgspec.msgpack.decode(data, type=list[Raw])
     code = msgspec.msgpack.decode(elements[0]) if elements else None
-    if type(code) is not int or len(elements) > _MOST_ELEMENTS:
+    if type(code) is not int or len(elements) > MOST_ELEMENTS:
         return data
-    end = min(payload_index.get(code, _MOST_ELEMENTS), len(elements))
+    end = min(payload_index.get(code, MOST_ELEMENTS), len(elements))
     if sum(map(len, elements[:end])) > _MOST_REPAIRED_BYTES:
         return data
     for index in range(end):
@@ -250,10 +252,11 @@ def _json_key(key: Any) -> str:
         return json.dumps(key)  # as JavaScript spells it
     if kind in (list, dict, tuple):
         raise TypeError("a list or dictionary is the key of a dictionary")
-    return _json_key(plain_value(key, _as_it_is))
+    return _json_key(plain_value(key, as_it_is))
 
 
-def _as_it_is(value: Any) -> Any:
+def as_it_is(value: Any) -> Any:
+    """For `plain_value`, where whoever asks goes through what is inside by itself."""
     return value
 
 

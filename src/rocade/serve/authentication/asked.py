@@ -8,7 +8,6 @@ Whatever else they do (nothing at all, for one) means no as well, and that they 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import secrets
 import traceback
@@ -24,6 +23,7 @@ from rocade.serve.authentication.attempt import Attempt, Identity, Question
 from rocade.serve.authentication.hashes import aside
 from rocade.serve.authentication.principals import Decoys, Principal
 from rocade.serve.internal import InternalCalls
+from rocade.serve.made_function import MadeFunction
 from rocade.wamp.messages import Authenticate
 from rocade.wamp.uris import shown
 
@@ -85,18 +85,7 @@ def function(create: Callable[..., Any], options: dict[str, Any]) -> Ask:
         create: called once, with `options` and None, before the function that it returns is called first.
         options: for it.
     """
-    made: list[Callable[..., Any]] = []
-
-    async def ask(realm: str, authid: str | None, details: dict[str, Any]) -> Any:
-        if not made:
-            made.append(await _awaited(create(options, None)))
-        return await _awaited(made[0](realm, authid, details))
-
-    return ask
-
-
-async def _awaited(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+    return MadeFunction(create, options).call
 
 
 class Answer(Struct, frozen=True):
@@ -112,6 +101,23 @@ class Answer(Struct, frozen=True):
     realm: str | None
     extra: dict[str, Any] | None
     rest: dict[str, Any]
+
+    def identity(self, authid: str, method: str, provider: str) -> Identity:
+        """Who the client is by this.
+
+        Args:
+            authid: where the answer has none.
+            method: WELCOME.Details.authmethod.
+            provider: WELCOME.Details.authprovider.
+        """
+        return Identity(
+            authid=self.authid or authid,
+            authrole=self.role,
+            authmethod=method,
+            authprovider=provider,
+            realm=self.realm,
+            authextra=self.extra,
+        )
 
 
 class Asking:
@@ -252,7 +258,7 @@ class AskedTicket:
 
         async def answer(message: Authenticate) -> Identity:
             said = await self._asking.ask(attempt, "ticket", ticket=message.signature)
-            return _identity(said, authid, "ticket", self._asking.provider)
+            return said.identity(authid, "ticket", self._asking.provider)
 
         return Question("ticket", {}, answer)
 
@@ -276,18 +282,7 @@ class AskedAtOnce:
         if self._needs_certificate and peer_certificate(attempt.info) is None:
             return None
         said = await self._asking.ask(attempt, self._method)
-        return _identity(said, secrets.token_hex(8), self._method, self._asking.provider)
-
-
-def _identity(said: Answer, authid: str, method: str, provider: str) -> Identity:
-    return Identity(
-        authid=said.authid or authid,
-        authrole=said.role,
-        authmethod=method,
-        authprovider=provider,
-        realm=said.realm,
-        authextra=said.extra,
-    )
+        return said.identity(secrets.token_hex(8), self._method, self._asking.provider)
 
 
 def _details(attempt: Attempt, method: str) -> dict[str, Any]:

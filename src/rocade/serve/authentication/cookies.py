@@ -27,7 +27,7 @@ from rocade.serve.authentication.cookie_store import CookieRecord, CookieStore, 
 from rocade.serve.authentication.tenure import LOGGED_OUT, Dismiss, Tenure
 from rocade.wamp.messages import Authenticate
 
-__all__ = ["CookieJar", "CookieLogin", "CookieOptions", "Remembering", "Stamp"]
+__all__ = ["REMEMBERED", "CookieJar", "CookieLogin", "CookieOptions", "Remembering", "Stamp"]
 
 METHOD = "cookie"
 

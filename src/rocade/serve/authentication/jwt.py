@@ -14,21 +14,19 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rocade.errors import ApplicationError, AuthenticationFailed, ConfigurationError
 from rocade.serve.authentication.asked import Asking
 from rocade.serve.authentication.attempt import Attempt, Identity, Question
 from rocade.serve.authentication.jwt_keys import NEEDS_PYJWT, KeySource
-from rocade.serve.authentication.tenure import Deadline
+from rocade.serve.authentication.tenure import MAX_PROOF, Deadline
 from rocade.wamp.messages import Authenticate
 from rocade.wamp.uris import shown
 
 __all__ = ["AskedOfClaims", "Claims", "ClaimsSay", "Jwt", "TokenRules", "Verifier", "claim"]
 
 METHOD = "jwt"
-
-MAX_TOKEN = 16 * 1024
-"""Longest token, in characters."""
 
 MAX_CANDIDATES = 10
 """Keys that are tried on a token which does not name one."""
@@ -88,8 +86,8 @@ class Verifier:
         """
         import jwt
 
-        if len(token) > MAX_TOKEN:
-            raise _refused(f"the token has more than {MAX_TOKEN} characters")
+        if len(token) > MAX_PROOF:
+            raise _refused(f"the token has more than {MAX_PROOF} characters")
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
@@ -230,14 +228,7 @@ class AskedOfClaims:
         said = await self.asking.ask(attempt, METHOD, claims=claims)
         if said.authid is None and authid is None:
             raise self.asking.out_of_order("answered without an authid, and the token has none")
-        return Identity(
-            authid=said.authid or authid or "",
-            authrole=said.role,
-            authmethod=METHOD,
-            authprovider=self.asking.provider,
-            realm=said.realm,
-            authextra=said.extra,
-        )
+        return said.identity(authid or "", METHOD, self.asking.provider)
 
 
 def claimed_authid(attempt: Attempt, claims: dict[str, Any], name: str) -> str | None:
@@ -299,15 +290,7 @@ class Jwt:
         claims = await self._verifier.claims(token)
         identity = await self._judge.identity(attempt, claims.all)
         deadline = Deadline(claims.until, self._renewal(attempt, identity))
-        return Identity(
-            authid=identity.authid,
-            authrole=identity.authrole,
-            authmethod=identity.authmethod,
-            authprovider=identity.authprovider,
-            realm=identity.realm,
-            authextra=identity.authextra,
-            tenure=deadline,
-        )
+        return replace(identity, tenure=deadline)
 
     def _renewal(self, attempt: Attempt, before: Identity) -> Callable[[str], Awaitable[float]]:
         """What checks another token of the same client, and says until when it is good."""

@@ -24,6 +24,7 @@ from rocade.wamp.uris import shown
 __all__ = [
     "ALGORITHMS",
     "HMAC_BYTES",
+    "NEEDS_PYJWT",
     "FixedKey",
     "Key",
     "KeySet",

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from rocade.errors import ApplicationError, AuthenticationFailed
 
-__all__ = ["EXPIRED", "LOGGED_OUT", "Deadline", "Dismiss", "Tenure"]
+__all__ = ["EXPIRED", "LOGGED_OUT", "MAX_PROOF", "Deadline", "Dismiss", "Tenure"]
 
 EXPIRED = "rocade.close.login_expired"
 """Reason of the GOODBYE to a session whose login is not good any more."""
@@ -24,6 +24,9 @@ LOGGED_OUT = "wamp.close.logout"
 
 LONGEST_WAIT = 3600.0
 """Seconds after which the time of day is looked at again: it may be changed, and a computer may have slept."""
+
+MAX_PROOF = 16 * 1024
+"""Longest token by which a client gets in, or goes on, in characters."""
 
 Dismiss = Callable[[str, str], None]
 """Ends the session, with GOODBYE: its reason, and words for people."""

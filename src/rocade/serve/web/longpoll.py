@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from rocade.errors import ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link, LinkInfo, Receiver
+from rocade.net.tally import Tally
 from rocade.net.upgrade import Cookies, OriginPolicy, UpgradeRefused, header_map
 from rocade.net.wires import LONG_POLL, serializer_of_subprotocol, subprotocols
 from rocade.serve.web.longpoll_link import Answer, LongPollLink
@@ -142,8 +143,8 @@ class LongPoll:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_full = False
         self._door = door
-        # address -> how many of them are from there
-        self._of_address: dict[str, int] = {}
+        # how many of them there are by address
+        self._of_address = Tally()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -222,7 +223,7 @@ class LongPoll:
         self._links[id] = link
         if address is not None:
             link.address = address
-            self._of_address[address] = self._of_address.get(address, 0) + 1
+            self._of_address.add(address)
         self._start_sweeping(loop)
         set_cookie = {"set-cookie": cookie.header} if cookie is not None and cookie.header else None
         return JSONResponse({"protocol": protocol, "transport": id}, headers=set_cookie)
@@ -282,7 +283,7 @@ class LongPoll:
 
     def _make_room(self, address: str | None) -> None:
         most = self.options.max_connections_per_address
-        if most and address is not None and self._door is not None and self._of_address.get(address, 0) >= most:
+        if most and address is not None and self._door is not None and self._of_address[address] >= most:
             self._door.report("long_polls_per_address", address, f"{most} long-poll connections are open")
             raise _Refused(429, "There are too many connections from your address.", {"retry-after": "10"})
         is_full = len(self._links) >= self.options.max_connections
@@ -316,11 +317,7 @@ class LongPoll:
     def _forget(self, id: str) -> None:
         address = self._links.pop(id).address
         if address is not None:
-            left = self._of_address[address] - 1
-            if left:
-                self._of_address[address] = left
-            else:
-                del self._of_address[address]
+            self._of_address.remove(address)
 
     def _explain(self, scope: Scope) -> Response:
         text = "This is WAMP over long-polling: POST to open below this path."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["method_not_allowed", "not_found", "path_below", "plain_answer", "refuse_websocket"]
+__all__ = ["method_not_allowed", "not_found", "path_below", "plain_answer", "refuse_websocket", "shown_path"]
 
 _SHOWN_PATH = 200
 """Characters of a request's path that an answer repeats."""
