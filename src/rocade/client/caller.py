@@ -12,7 +12,7 @@ from rocade.client.codec import Error, Result, Unreadable
 from rocade.client.details import CallResult
 from rocade.client.errors import exception_for
 from rocade.client.inbox import Inbox, NothingMore
-from rocade.client.options import CallOptions
+from rocade.client.options import CallOptions, check_options
 from rocade.errors import ApplicationError, CallTimeout, InvalidMessage
 from rocade.wamp.messages import Call, Cancel, CancelOptions
 from rocade.wamp.messages import CallOptions as WireCallOptions
@@ -60,6 +60,7 @@ class Caller:
             options = _DEFAULT
             wire = _NO_OPTIONS if timeout is None else options.wire(timeout)
         else:
+            check_options(CallOptions, options)
             timeout = options.timeout if timeout is None else timeout
             wire = options.wire(timeout)
             if options.on_progress is not None:
