@@ -430,6 +430,22 @@ async def test_a_call_that_takes_too_long_is_canceled_and_answered(
     assert any("slow" in message and "took longer than 2 s" in message for message in caplog.messages)
 
 
+async def test_a_plain_generator_that_takes_too_long_is_answered_while_its_thread_goes_on(app: Application) -> None:
+    go_on = threading.Event()
+
+    @app.register(timeout=0.05)
+    def slow() -> Iterator[int]:
+        yield 1
+        go_on.wait()
+
+    async with running(app) as client:
+        try:
+            with pytest.raises(CallTimeout, match=r"demo\.slow took longer than 0\.05 s"):
+                await client.call("demo.slow")
+        finally:
+            go_on.set()
+
+
 async def test_a_timeout_of_the_handlers_own_is_a_failure_like_others(app: Application) -> None:
     @app.register(timeout=60.0)
     async def slow() -> None:
@@ -668,13 +684,18 @@ async def test_names_of_ones_own_are_emitted_with_what_the_functions_take(app: A
     def all_of_them(*args: Any) -> None:
         told.append(args)
 
+    # The types of what is emitted are nobody's business: it does not come from elsewhere.
+    @app.on("mail.sent")
+    def hinted(to: Procedure | Subscription | str) -> None:
+        told.append((to,))
+
     with pytest.raises(RuntimeError, match="does not run"):
         await app.emit("mail.sent", "ada", "hello")
     async with running(app):
         await app.emit("mail.sent", "ada", "hello")
         await app.emit("mail.lost")
 
-    assert told == [("ada", "hello"), ("ada",), ("ada", "hello")]
+    assert told == [("ada", "hello"), ("ada",), ("ada", "hello"), ("ada",)]
 
 
 async def test_what_runs_when_the_application_stops_comes_to_its_end(app: Application) -> None:

@@ -11,7 +11,7 @@ from rocade.app.declarations import Procedure, Subscription, place
 from rocade.app.endpoints import EventEndpoint, ProcedureEndpoint
 from rocade.app.lifecycle import Listeners, accepted
 from rocade.client.connect import connect, connect_in_memory
-from rocade.client.handlers import Handler, Kind
+from rocade.client.handlers import Kind, kind_of
 from rocade.client.options import RegisterOptions
 from rocade.client.session import Session, in_join_hook
 from rocade.client.threads import Threads
@@ -195,7 +195,7 @@ class Run:
         except ApplicationError as error:
             error.add_note(f"while {place(declared.function)} was registered as {declared.uri!r}")
             raise
-        endpoint.unregister = registration.unregister
+        endpoint.end = registration.unregister
         if endpoint.is_exhausted:  # by calls that came with the router's answer
             await registration.unregister()
 
@@ -209,7 +209,7 @@ class Run:
         except ApplicationError as error:
             error.add_note(f"while {place(declared.function)} was subscribed to {declared.uri!r}")
             raise
-        endpoint.unsubscribe = subscription.unsubscribe
+        endpoint.end = subscription.unsubscribe
         if endpoint.is_exhausted:  # by events that came with the router's answer
             await subscription.unsubscribe()
 
@@ -217,8 +217,7 @@ class Run:
         """Unregister and unsubscribe everything. Calls that have arrived are still answered."""
         if self.session is None or not self.session.is_open:
             return
-        works = [endpoint.unregister() for endpoint in self._procedures if endpoint.unregister is not None]
-        works += [endpoint.unsubscribe() for endpoint in self._subscriptions if endpoint.unsubscribe is not None]
+        works = [endpoint.end() for endpoint in (*self._procedures, *self._subscriptions) if endpoint.end is not None]
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 results = await asyncio.gather(*works, return_exceptions=True)
@@ -265,7 +264,7 @@ class Run:
 
     async def _tell_joined(self) -> None:
         for function in self._signals.of("onjoined"):
-            if Handler(function).kind is not Kind.COROUTINE:
+            if kind_of(function) is not Kind.COROUTINE:
                 await self._told("onjoined", function, self.session)
                 continue
             task = self.loop.create_task(self._told("onjoined", function, self.session))
@@ -295,7 +294,7 @@ class Run:
 
     async def _invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         taken = accepted(function, args)
-        if Handler(function).kind is Kind.COROUTINE:
+        if kind_of(function) is Kind.COROUTINE:
             await function(*taken)
         else:
             await self.threads.run(function, taken)

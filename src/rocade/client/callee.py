@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rocade.client.channel import Channel
@@ -46,7 +45,6 @@ _INVOCATION = 68
 _PLAIN = YieldOptions()
 _PROGRESS = YieldOptions(progress=True)
 _NO_DETAILS = PassthruDetails()
-_END = object()
 
 logger = logging.getLogger("rocade.client")
 
@@ -254,7 +252,7 @@ class Callee:
         """Yield what a generator does: as progressive results, or all together for those who take none."""
         results: list[Any] = []
         generator = handler.function(*args, **kwargs)
-        items = generator if handler.kind is Kind.ASYNC_GENERATOR else self._in_thread(generator)
+        items = generator if handler.kind is Kind.ASYNC_GENERATOR else self._threads.items(generator)
         try:
             async for item in items:
                 if running.wants_progress:
@@ -275,14 +273,6 @@ class Callee:
             self._yield(running, CallResult() if running.wants_progress else results)
         finally:
             await items.aclose()
-
-    async def _in_thread(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
-        try:
-            while (item := await self._threads.run(next, (generator, _END))) is not _END:
-                yield item
-        finally:
-            with suppress(ValueError):  # it runs in its thread, and cannot be stopped
-                generator.close()
 
     def _returned(self, running: _Running, future: asyncio.Future[Any]) -> None:
         """A plain function has come to its end."""
