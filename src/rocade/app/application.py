@@ -204,13 +204,7 @@ class Application(Scaffold):
         where = url if router is None else router
         own = None
         if where is None:
-            # Imported here: those who join a router elsewhere need no server.
-            from rocade.serve.embedded import EmbeddedRouter
-
-            own = EmbeddedRouter(realm)
-            own.bind(host, port, insecure=insecure)
-            if self.http.files:
-                own.serve(services(self.http.files))
+            where = own = self._make_router(realm, host, port, insecure)
         if tells_callers is None:
             tells_callers = own is not None and not insecure
         run = Run(
@@ -225,7 +219,7 @@ class Application(Scaffold):
         if own is not None:
             logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
         try:
-            await run.begin_all(own or where or "", realm, connection, None if own is None else own.start)
+            await run.begin_all(where, realm, connection, None if own is None else own.start)
         except BaseException:
             self._run = self._router = None
             if own is not None:
@@ -235,6 +229,16 @@ class Application(Scaffold):
             for files in self.http.files:
                 logger.info("files of %s at %s%s", files.directory, own.http_url, files.path)
         logger.info("%s: %s", self.name or "application", _counts(self.procedures, self.subscriptions))
+
+    def _make_router(self, realm: str, host: str, port: int | None, insecure: bool) -> EmbeddedRouter:
+        # Imported here: those who join a router elsewhere need no server.
+        from rocade.serve.embedded import EmbeddedRouter
+
+        router = EmbeddedRouter(realm)
+        router.bind(host, port, insecure=insecure)
+        if self.http.files:
+            router.serve(services(self.http.files))
+        return router
 
     async def stop(self) -> None:
         """Stop: take no new work, let handlers that run come to their end, leave, and end the router started here.

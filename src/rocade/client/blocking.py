@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 from rocade.client.background import Background, background, refuse_green_threads
 from rocade.client.callee import Registration as AsyncRegistration
 from rocade.client.connect import connect as connect_async
-from rocade.client.connector import Reconnect
 from rocade.client.details import Event
 from rocade.client.options import CallOptions, PublishOptions
 from rocade.client.parameters import ConnectParameters
+from rocade.client.reconnect import Reconnect
 from rocade.client.session import Session
 from rocade.client.subscriber import Subscription as AsyncSubscription
 from rocade.errors import SessionClosed

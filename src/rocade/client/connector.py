@@ -25,7 +25,7 @@ from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
 from rocade.wamp.messages import Welcome
 
-__all__ = ["Connector", "Identity", "Open", "Reconnect"]
+__all__ = ["DEFAULT_TIMEOUT", "Connector", "Open"]
 
 Open = Callable[[Callable[[Link], Receiver]], Awaitable[Link]]
 """Opens a new link to the router, and calls what it is given with it: that says who receives there."""
