@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -207,6 +208,23 @@ async def test_plain_functions_run_in_threads_and_coroutines_on_the_loop(app: Ap
     async with running(app) as client:
         assert await client.call("demo.plain") is False
         assert await client.call("demo.coroutine") is True
+
+
+async def test_plain_functions_run_in_as_many_threads_as_it_is_told(app: Application) -> None:
+    used: set[int] = set()
+
+    @app.register
+    def work() -> None:
+        used.add(threading.get_ident())
+        time.sleep(0.01)  # long enough for the others to take further threads, if there were any
+
+    async with Router() as router:
+        await app.start(router=router, threads=1)
+        async with router.connect() as client:
+            await asyncio.gather(*(client.call("demo.work") for _ in range(5)))
+        await app.stop()
+
+    assert len(used) == 1
 
 
 async def test_type_hints_convert_arguments_and_refuse_wrong_ones(app: Application) -> None:

@@ -48,6 +48,7 @@ class Application(Scaffold):
         Args:
             name: one or more components of a URI, such as "demo"; "" to derive names from functions alone.
         Raises:
+            TypeError: it is no text.
             ValueError: no URI can begin with the name.
         """
         super().__init__(name)
@@ -197,6 +198,7 @@ class Application(Scaffold):
         """
         from rocade.app.running import Run
         from rocade.client.parameters import ConnectParameters
+        from rocade.client.threads import DEFAULT_THREADS
 
         if self._run is not None:
             raise RuntimeError(f"{self!r} runs already")
@@ -214,6 +216,7 @@ class Application(Scaffold):
             self.hooks,
             agent=self.name or None,
             tells_callers=tells_callers,
+            threads=connection.get("threads", DEFAULT_THREADS),
         )
         self._run, self._router = run, own
         if own is not None:

@@ -50,15 +50,17 @@ class Run:
         *,
         agent: str | None,
         tells_callers: bool,
+        threads: int,
     ) -> None:
         """
         Args:
             procedures, subscriptions, signals, hooks: what it has declared.
             agent: what the router is told about the program; None leaves that to the client.
             tells_callers: whether callers get to see exceptions.
+            threads: how many plain functions run at the same time.
         """
         self.loop = asyncio.get_running_loop()
-        self.threads = Threads(self.loop)
+        self.threads = Threads(self.loop, threads)
         self.tells_callers = tells_callers
         self.session: Session | None = None
         self._procedures = [ProcedureEndpoint(declared, self) for declared in procedures]
