@@ -196,15 +196,14 @@ class Callee:
         registration = self._by_id.get(message.registration)
         if registration is None:
             raise ProtocolViolation(f"INVOCATION of registration {message.registration}, which there is not")
-        running = _Running(message, registration, self._channel.epoch)
+        running = self._running[message.request] = _Running(message, registration, self._channel.epoch)
         try:
-            if len(self._running) >= MAX_INVOCATIONS:
+            if len(self._running) > MAX_INVOCATIONS:
                 raise ApplicationError("wamp.error.unavailable", f"{MAX_INVOCATIONS} invocations run already")
             args, kwargs = self._arguments(running, message)
         except Exception as error:
             self._fail(running, error)
             return
-        self._running[message.request] = running
         try:
             self._start(running, args, kwargs)
         except NoThreads as error:
@@ -321,7 +320,6 @@ class Callee:
 
     def _fail(self, running: _Running, error: BaseException) -> None:
         """Answer with what an exception is mapped to; what is not mapped is for the log here, not for the caller."""
-        self._running.setdefault(running.request, running)
         if self._is_over(running):
             return
         registration = running.registration
