@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from typing import Any
@@ -10,43 +9,9 @@ from typing import Any
 from autobahn.asyncio.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.serializer import CBORSerializer, JsonSerializer, MsgPackSerializer
 
-from benchmarks.library_meter import IN_FLIGHT, PAYLOAD, PROCEDURE, TOPIC, Meter
+from benchmarks.library_meter import LOADS, PAYLOAD, TOPIC, Meter
 
 SERIALIZERS = {"json": JsonSerializer, "msgpack": MsgPackSerializer, "cbor": CBORSerializer}
-
-
-async def call(session: Any, meter: Meter) -> None:
-    """Calls; the callee is somebody else."""
-
-    async def keep_calling() -> None:
-        while not meter.is_over:
-            await session.call(PROCEDURE, PAYLOAD)
-            meter.count()
-
-    await asyncio.gather(*(keep_calling() for _ in range(IN_FLIGHT)))
-
-
-async def serve(session: Any, meter: Meter) -> None:
-    """Is called."""
-
-    async def echo(payload: str) -> str:
-        meter.count()
-        return payload
-
-    await session.register(echo, PROCEDURE)
-    meter.ready()
-    await meter.over()
-
-
-async def receive(session: Any, meter: Meter) -> None:
-    """Gets events."""
-
-    async def handle(payload: str) -> None:
-        meter.count()
-
-    await session.subscribe(handle, TOPIC)
-    meter.ready()
-    await meter.over()
 
 
 async def publish(session: Any, meter: Meter) -> None:
@@ -66,7 +31,7 @@ class Session(ApplicationSession):
 
     async def onJoin(self, details: Any) -> None:
         """See autobahn."""
-        await {"call": call, "serve": serve, "receive": receive, "publish": publish}[self.load](self, self.meter)
+        await {**LOADS, "publish": publish}[self.load](self, self.meter)
         # Its result is printed, and what autobahn does to end is not measured.
         os._exit(0)
 

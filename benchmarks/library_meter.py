@@ -1,9 +1,13 @@
-"""What a client library's process counts: its own CPU time over a number of operations."""
+"""What a client library's process counts: its own CPU time over a number of operations.
+
+Also the loads that are written alike for all libraries.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 PROCEDURE = "bench.procedure"
 TOPIC = "bench.topic"
@@ -47,3 +51,40 @@ class Meter:
     async def over(self) -> None:
         """Wait until it is over."""
         await self._over.wait()
+
+
+async def call(session: Any, meter: Meter) -> None:
+    """Calls; the callee is somebody else."""
+
+    async def keep_calling() -> None:
+        while not meter.is_over:
+            await session.call(PROCEDURE, PAYLOAD)
+            meter.count()
+
+    await asyncio.gather(*(keep_calling() for _ in range(IN_FLIGHT)))
+
+
+async def serve(session: Any, meter: Meter) -> None:
+    """Is called."""
+
+    async def echo(payload: str) -> str:
+        meter.count()
+        return payload
+
+    await session.register(echo, PROCEDURE)
+    meter.ready()
+    await meter.over()
+
+
+async def receive(session: Any, meter: Meter) -> None:
+    """Gets events."""
+
+    async def handle(payload: str) -> None:
+        meter.count()
+
+    await session.subscribe(handle, TOPIC)
+    meter.ready()
+    await meter.over()
+
+
+LOADS = {"call": call, "serve": serve, "receive": receive}

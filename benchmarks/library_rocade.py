@@ -6,41 +6,7 @@ import asyncio
 import sys
 
 import rocade
-from benchmarks.library_meter import IN_FLIGHT, PAYLOAD, PROCEDURE, TOPIC, Meter
-
-
-async def call(session: rocade.Session, meter: Meter) -> None:
-    """Calls; the callee is somebody else."""
-
-    async def keep_calling() -> None:
-        while not meter.is_over:
-            await session.call(PROCEDURE, PAYLOAD)
-            meter.count()
-
-    await asyncio.gather(*(keep_calling() for _ in range(IN_FLIGHT)))
-
-
-async def serve(session: rocade.Session, meter: Meter) -> None:
-    """Is called."""
-
-    async def echo(payload: str) -> str:
-        meter.count()
-        return payload
-
-    await session.register(echo, PROCEDURE)
-    meter.ready()
-    await meter.over()
-
-
-async def receive(session: rocade.Session, meter: Meter) -> None:
-    """Gets events."""
-
-    async def handle(payload: str) -> None:
-        meter.count()
-
-    await session.subscribe(handle, TOPIC)
-    meter.ready()
-    await meter.over()
+from benchmarks.library_meter import LOADS, PAYLOAD, TOPIC, Meter
 
 
 async def publish(session: rocade.Session, meter: Meter) -> None:
@@ -56,7 +22,7 @@ async def main(load: str, port: int, serializer: str, operations: int) -> None:
     """Run one load."""
     meter = Meter(operations)
     async with rocade.connect(f"ws://127.0.0.1:{port}/ws", "realm1", serializer=serializer) as session:
-        await {"call": call, "serve": serve, "receive": receive, "publish": publish}[load](session, meter)
+        await {**LOADS, "publish": publish}[load](session, meter)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ from benchmarks.clients import (
     join,
 )
 from benchmarks.loads import percentiles
-from benchmarks.report import header, number, table, warn
+from benchmarks.report import header, median, number, table, warn
 from benchmarks.routers import Cores, Router, RunningRouter, rocade, split_cores
 from benchmarks.secured import SECRET
 
@@ -245,17 +244,13 @@ async def run(router: Router, cores: Cores, runs: int, seconds: float) -> dict[s
 
 def render(found: dict[str, Findings], head: Sequence[str]) -> str:
     """The table, and what it means."""
-
-    def middle(values: list[float]) -> float | None:
-        return statistics.median(values) if values else None
-
     rows = [
         [
             text,
-            number(middle(findings.p50), 1e3),
-            number(middle(findings.p99), 1e3),
-            number(middle(findings.calls)),
-            number(middle(findings.noise)),
+            number(median(findings.p50), 1e3),
+            number(median(findings.p99), 1e3),
+            number(median(findings.calls)),
+            number(median(findings.noise)),
         ]
         for text, findings in found.items()
     ]

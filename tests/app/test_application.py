@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -207,6 +208,23 @@ async def test_plain_functions_run_in_threads_and_coroutines_on_the_loop(app: Ap
     async with running(app) as client:
         assert await client.call("demo.plain") is False
         assert await client.call("demo.coroutine") is True
+
+
+async def test_plain_functions_run_in_as_many_threads_as_it_is_told(app: Application) -> None:
+    used: set[int] = set()
+
+    @app.register
+    def work() -> None:
+        used.add(threading.get_ident())
+        time.sleep(0.01)  # long enough for the others to take further threads, if there were any
+
+    async with Router() as router:
+        await app.start(router=router, threads=1)
+        async with router.connect() as client:
+            await asyncio.gather(*(client.call("demo.work") for _ in range(5)))
+        await app.stop()
+
+    assert len(used) == 1
 
 
 async def test_type_hints_convert_arguments_and_refuse_wrong_ones(app: Application) -> None:
@@ -428,6 +446,22 @@ async def test_a_call_that_takes_too_long_is_canceled_and_answered(
 
     assert canceled == ["slow"]
     assert any("slow" in message and "took longer than 2 s" in message for message in caplog.messages)
+
+
+async def test_a_plain_generator_that_takes_too_long_is_answered_while_its_thread_goes_on(app: Application) -> None:
+    go_on = threading.Event()
+
+    @app.register(timeout=0.05)
+    def slow() -> Iterator[int]:
+        yield 1
+        go_on.wait()
+
+    async with running(app) as client:
+        try:
+            with pytest.raises(CallTimeout, match=r"demo\.slow took longer than 0\.05 s"):
+                await client.call("demo.slow")
+        finally:
+            go_on.set()
 
 
 async def test_a_timeout_of_the_handlers_own_is_a_failure_like_others(app: Application) -> None:
@@ -668,13 +702,18 @@ async def test_names_of_ones_own_are_emitted_with_what_the_functions_take(app: A
     def all_of_them(*args: Any) -> None:
         told.append(args)
 
+    # The types of what is emitted are nobody's business: it does not come from elsewhere.
+    @app.on("mail.sent")
+    def hinted(to: Procedure | Subscription | str) -> None:
+        told.append((to,))
+
     with pytest.raises(RuntimeError, match="does not run"):
         await app.emit("mail.sent", "ada", "hello")
     async with running(app):
         await app.emit("mail.sent", "ada", "hello")
         await app.emit("mail.lost")
 
-    assert told == [("ada", "hello"), ("ada",), ("ada", "hello")]
+    assert told == [("ada", "hello"), ("ada",), ("ada", "hello"), ("ada",)]
 
 
 async def test_what_runs_when_the_application_stops_comes_to_its_end(app: Application) -> None:

@@ -285,6 +285,29 @@ def test_a_file_that_is_not_there_is_a_usage_error(
     assert capsys.readouterr().err == f"rocade: {text}\n"
 
 
+@pytest.mark.parametrize("target", ["nope", "nope:app", "shop.nope"])
+def test_a_module_that_is_not_there_ends_it_as_well(tmp_path: Path, target: str) -> None:
+    (tmp_path / "shop").mkdir()
+    with dev(tmp_path, target) as program:
+        assert program.wait() == 2
+        name = target.partition(":")[0]
+        last = program.text.splitlines()[-1]
+        assert last == f"rocade: there is no module {name!r} here, and no file of that name"
+
+
+def test_a_module_that_goes_while_the_application_runs_may_come_back(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    write(tmp_path / "shop")
+    with dev(tmp_path, "shop.app") as program:
+        program.wait_for("application ready")
+        (tmp_path / "shop" / "app.py").unlink()
+        program.wait_for("there is no module 'shop.app' here")
+        program.wait_for("the application that ran before goes on")
+        write(tmp_path / "shop", 2)
+        program.wait_for("application ready", 2)
+        assert program.stop() == 0
+
+
 def test_without_watchfiles_the_extra_is_named(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from tests.interop.router import Router
 
 import rocade
 from rocade.blocking import Client, connect
+from rocade.client.background import Background
 from rocade.testing import ListeningRouter
 
 TIMEOUT = 60
@@ -378,6 +379,33 @@ def test_ctrl_c_cancels_the_call(router: ListeningRouter, client: Client, tmp_pa
 
         assert canceled.wait(TIMEOUT)
         program.wait_for("interrupted True\n")
+
+
+def test_a_thread_that_is_interrupted_before_it_waits_cancels_the_call_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, canceled = threading.Event(), threading.Event()
+
+    async def sleep() -> None:
+        called.set()
+        try:
+            await asyncio.sleep(TIMEOUT)
+        finally:
+            canceled.set()
+
+    def interrupted(self: Background, work: Any) -> Any:
+        submit(self, work)
+        assert called.wait(TIMEOUT)
+        raise KeyboardInterrupt  # as Ctrl-C does in a thread that was slower than the router and the callee
+
+    client.register(sleep, "demo.long")
+    submit = Background._submit
+    with monkeypatch.context() as patch:
+        patch.setattr(Background, "_submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.call("demo.long")
+
+    assert canceled.wait(TIMEOUT)
 
 
 # --- processes ------------------------------------------------------------------------------------------

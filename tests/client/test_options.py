@@ -160,6 +160,29 @@ async def test_a_procedure_may_have_arguments_of_any_name(scene: Scene, way: str
     assert await session.call("com.example.echo", **names) == CallResult(**names)
 
 
+async def test_options_of_another_class_are_refused_with_the_name_of_the_right_one(scene: Scene) -> None:
+    session = await scene.connect("memory-msgpack")
+
+    async def nothing() -> None:
+        pass
+
+    wrong: Any = {"timeout": 1}
+    with pytest.raises(TypeError, match=r"^options are rocade\.CallOptions\(…\), not dict$"):
+        await session.call("com.example.nothing", options=wrong)
+    with pytest.raises(TypeError, match=r"rocade\.CallOptions\(…\), not PublishOptions$"):
+        session.stream("com.example.nothing", options=PublishOptions())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"rocade\.PublishOptions\(…\), not dict$"):
+        await session.publish("com.example.topic", options={})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"rocade\.PublishOptions\(…\), not dict$"):
+        await session.add_testament("com.example.topic", options=wrong)
+    with pytest.raises(TypeError, match=r"rocade\.SubscribeOptions\(…\), not dict$"):
+        await session.subscribe(nothing, "com.example.topic", options=wrong)
+    with pytest.raises(TypeError, match=r"rocade\.SubscribeOptions\(…\), not dict$"):
+        session.events("com.example.topic", options=wrong)
+    with pytest.raises(TypeError, match=r"rocade\.RegisterOptions\(…\), not dict$"):
+        await session.register(nothing, "com.example.nothing", options=wrong)
+
+
 async def test_progress_can_be_told_from_the_result(scene: Scene, way: str) -> None:
     session = await scene.connect(way)
     steps: list[tuple[Any, ...]] = []

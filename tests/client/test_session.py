@@ -15,8 +15,10 @@ from rocade import (
     CallResult,
     EventDetails,
     PublishOptions,
+    Router,
 )
 from rocade.errors import InvalidArgument, NoSuchProcedure
+from rocade.testing import Recording
 
 
 async def test_a_coroutine_function_is_called(scene: Scene, every_way: str) -> None:
@@ -134,6 +136,36 @@ async def test_arguments_may_be_a_stream(scene: Scene, way: str) -> None:
     await session.register(total, "com.example.total")
 
     assert [step async for step in session.stream("com.example.total", numbers(), 10)] == [10, 30, 60]
+
+
+async def test_an_invocation_is_answered_once_even_if_its_function_fails_when_it_is_stopped() -> None:
+    recording = Recording()
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def total(numbers: AsyncIterator[int]) -> None:
+        try:
+            async for _ in numbers:
+                begun.set()
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ended.set()
+            raise LookupError("nothing to clean up") from None
+
+    async def numbers() -> AsyncIterator[int | str]:
+        yield 1
+        await begun.wait()
+        yield "two"
+        await ended.wait()
+
+    async with Router(observer=recording.see) as router, router.connect() as session:
+        await session.register(total, "com.example.total")
+        with pytest.raises(InvalidArgument, match="argument 'numbers': expected int, got str"):
+            await within(anext(session.stream("com.example.total", numbers())))
+        await within(ended.wait())
+        await session.call("wamp.session.count")
+
+    errors = [sighting for sighting in recording.sightings if sighting.name == "ERROR" and sighting.direction == "from"]
+    assert len(errors) == 1
 
 
 async def test_an_error_of_the_router_has_its_own_class(scene: Scene, way: str) -> None:

@@ -48,6 +48,7 @@ class Application(Scaffold):
         Args:
             name: one or more components of a URI, such as "demo"; "" to derive names from functions alone.
         Raises:
+            TypeError: it is no text.
             ValueError: no URI can begin with the name.
         """
         super().__init__(name)
@@ -197,6 +198,7 @@ class Application(Scaffold):
         """
         from rocade.app.running import Run
         from rocade.client.parameters import ConnectParameters
+        from rocade.client.threads import DEFAULT_THREADS
 
         if self._run is not None:
             raise RuntimeError(f"{self!r} runs already")
@@ -204,13 +206,7 @@ class Application(Scaffold):
         where = url if router is None else router
         own = None
         if where is None:
-            # Imported here: those who join a router elsewhere need no server.
-            from rocade.serve.embedded import EmbeddedRouter
-
-            own = EmbeddedRouter(realm)
-            own.bind(host, port, insecure=insecure)
-            if self.http.files:
-                own.serve(services(self.http.files))
+            where = own = self._make_router(realm, host, port, insecure)
         if tells_callers is None:
             tells_callers = own is not None and not insecure
         run = Run(
@@ -220,12 +216,13 @@ class Application(Scaffold):
             self.hooks,
             agent=self.name or None,
             tells_callers=tells_callers,
+            threads=connection.get("threads", DEFAULT_THREADS),
         )
         self._run, self._router = run, own
         if own is not None:
             logger.info("no URL, so here is a router: %s, realm %s", own.url, realm)
         try:
-            await run.begin_all(own or where or "", realm, connection, None if own is None else own.start)
+            await run.begin_all(where, realm, connection, None if own is None else own.start)
         except BaseException:
             self._run = self._router = None
             if own is not None:
@@ -235,6 +232,16 @@ class Application(Scaffold):
             for files in self.http.files:
                 logger.info("files of %s at %s%s", files.directory, own.http_url, files.path)
         logger.info("%s: %s", self.name or "application", _counts(self.procedures, self.subscriptions))
+
+    def _make_router(self, realm: str, host: str, port: int | None, insecure: bool) -> EmbeddedRouter:
+        # Imported here: those who join a router elsewhere need no server.
+        from rocade.serve.embedded import EmbeddedRouter
+
+        router = EmbeddedRouter(realm)
+        router.bind(host, port, insecure=insecure)
+        if self.http.files:
+            router.serve(services(self.http.files))
+        return router
 
     async def stop(self) -> None:
         """Stop: take no new work, let handlers that run come to their end, leave, and end the router started here.

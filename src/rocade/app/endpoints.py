@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from rocade.app.declarations import Procedure, Subscription, place
 from rocade.app.pace import Debounce, Limit, Throttle
 from rocade.app.report import shown_arguments
-from rocade.client.details import CallDetails, EventDetails
+from rocade.client import threads
+from rocade.client.details import CallDetails, Context, EventDetails
 from rocade.client.errors import payload_of
 from rocade.client.handlers import Handler, Kind
 from rocade.client.threads import Threads
@@ -23,7 +24,6 @@ __all__ = ["EventEndpoint", "ProcedureEndpoint"]
 
 _RUNTIME_ERROR = "wamp.error.runtime_error"
 _UNAVAILABLE = "wamp.error.unavailable"
-_END = object()
 _Event = tuple[EventDetails, tuple[Any, ...], dict[str, Any]]
 
 logger = logging.getLogger("rocade.app")
@@ -46,13 +46,44 @@ class Work(Protocol):
         """Run a coroutine beside everything else, until the run ends."""
 
 
-class ProcedureEndpoint:
+class _Endpoint:
+    """What those of procedures and of subscriptions have in common.
+
+    Attributes:
+        end: takes the registration, or the subscription, away; to be set once there is one.
+    """
+
+    def __init__(self, declared: Procedure | Subscription, work: Work) -> None:
+        self.end: Callable[[], Awaitable[None]] | None = None
+        self._handler = Handler(declared.function)
+        self._work = work
+        self._limit = None if declared.limit_calls is None else Limit(declared.limit_calls, self._exhausted)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether it has run as often as it may."""
+        return self._limit is not None and self._limit.is_exhausted
+
+    def _exhausted(self) -> None:
+        if self.end is not None:
+            self._work.start(self.end())
+
+    def _run(self, details: Context, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
+        handler = self._handler
+        if handler.wants_details:
+            args = (details, *args)
+        if handler.kind is Kind.COROUTINE:
+            result: Awaitable[Any] = handler.function(*args, **kwargs)
+            return result
+        return self._work.threads.run(handler.function, args, kwargs)
+
+
+class ProcedureEndpoint(_Endpoint):
     """A procedure's function, as it is registered.
 
     Attributes:
         declared: what was declared.
         function: what is given to the client in its place.
-        unregister: takes the registration away; to be set once there is one.
     """
 
     def __init__(self, declared: Procedure, work: Work) -> None:
@@ -61,11 +92,8 @@ class ProcedureEndpoint:
             declared: the function and its options.
             work: the run that it belongs to.
         """
+        super().__init__(declared, work)
         self.declared = declared
-        self.unregister: Callable[[], Awaitable[None]] | None = None
-        self._handler = Handler(declared.function)
-        self._work = work
-        self._limit = None if declared.limit_calls is None else Limit(declared.limit_calls, self._exhausted)
         is_generator = self._handler.kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR)
         self.function = _disguised(self._stream if is_generator else self._call, self._handler, CallDetails)
 
@@ -112,28 +140,12 @@ class ProcedureEndpoint:
         finally:
             work.end()
 
-    def _run(self, details: CallDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-        handler = self._handler
-        if handler.wants_details:
-            args = (details, *args)
-        if handler.kind is Kind.COROUTINE:
-            result: Awaitable[Any] = handler.function(*args, **kwargs)
-            return result
-        return self._work.threads.run(handler.function, args, kwargs)
-
     def _items(self, details: CallDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         handler = self._handler
         if handler.wants_details:
             args = (details, *args)
         generator = handler.function(*args, **kwargs)
-        return generator if handler.kind is Kind.ASYNC_GENERATOR else self._in_thread(generator)
-
-    async def _in_thread(self, generator: Any) -> AsyncIterator[Any]:
-        try:
-            while (item := await self._work.threads.run(next, (generator, _END))) is not _END:
-                yield item
-        finally:
-            generator.close()
+        return generator if handler.kind is Kind.ASYNC_GENERATOR else self._work.threads.items(generator)
 
     # --- limits -----------------------------------------------------------------------------------
 
@@ -145,15 +157,6 @@ class ProcedureEndpoint:
         if limit.is_exhausted:
             # UNREGISTER goes out before this call is answered: who has the answer can rely on it.
             await asyncio.sleep(0)
-
-    def _exhausted(self) -> None:
-        if self.unregister is not None:
-            self._work.start(self.unregister())
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether it has been called as often as it may be."""
-        return self._limit is not None and self._limit.is_exhausted
 
     # --- failures ---------------------------------------------------------------------------------
 
@@ -185,13 +188,12 @@ class ProcedureEndpoint:
         return ApplicationError(_RUNTIME_ERROR, text, traceback="".join(traceback.format_exception(error)))
 
 
-class EventEndpoint:
+class EventEndpoint(_Endpoint):
     """A subscription's function, as it is subscribed.
 
     Attributes:
         declared: what was declared.
         function: what is given to the client in its place.
-        unsubscribe: takes the subscription away; to be set once there is one.
     """
 
     def __init__(self, declared: Subscription, work: Work) -> None:
@@ -202,13 +204,10 @@ class EventEndpoint:
         Raises:
             TypeError: the function is a generator.
         """
+        super().__init__(declared, work)
         self.declared = declared
-        self.unsubscribe: Callable[[], Awaitable[None]] | None = None
-        self._handler = Handler(declared.function)
         if self._handler.kind in (Kind.ASYNC_GENERATOR, Kind.GENERATOR):
             raise TypeError(f"{place(declared.function)} is a generator: an event has no results")
-        self._work = work
-        self._limit = None if declared.limit_calls is None else Limit(declared.limit_calls, self._exhausted)
         self._slots = asyncio.Semaphore(declared.concurrency or 1)
         # What a debounced or throttled handler is to run with next.
         self._next: _Event | None = None
@@ -223,11 +222,6 @@ class EventEndpoint:
         """Handle now what waits for its time."""
         if self._pace is not None:
             self._pace.flush()
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Whether it has run as often as it may."""
-        return self._limit is not None and self._limit.is_exhausted
 
     async def _event(self, details: EventDetails, /, *args: Any, **kwargs: Any) -> None:
         """An event has come; the next one comes when this returns."""
@@ -272,19 +266,6 @@ class EventEndpoint:
         finally:
             work.end()
 
-    def _run(self, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[Any]:
-        handler = self._handler
-        if handler.wants_details:
-            args = (details, *args)
-        if handler.kind is Kind.COROUTINE:
-            result: Awaitable[Any] = handler.function(*args, **kwargs)
-            return result
-        return self._work.threads.run(handler.function, args, kwargs)
-
-    def _exhausted(self) -> None:
-        if self.unsubscribe is not None:
-            self._work.start(self.unsubscribe())
-
     def _report(self, error: Exception, details: EventDetails, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         function = self.declared.function
         logger.error(
@@ -324,7 +305,7 @@ def _anything(*args: Any, **kwargs: Any) -> None: ...
 
 
 def _shortened(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    """For the log: an exception without the frames of this module, which say nothing to the user."""
+    """For the log: an exception without the frames of ours, which say nothing to the user."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename in _OURS:
         trace = trace.tb_next
@@ -348,4 +329,4 @@ def _who(authid: str | None, authrole: str | None) -> str:
     return f" ({', '.join(known)})" if known else ""
 
 
-_OURS = frozenset({__file__, asyncio.timeouts.__file__})
+_OURS = frozenset({__file__, threads.__file__, asyncio.timeouts.__file__})

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from rocade.app.parameters import guess
 
-__all__ = ["HOOKS", "SIGNALS", "Listeners", "SignalName", "accepted"]
+__all__ = ["HOOKS", "SIGNALS", "Listeners", "SignalName", "accepted", "check_hook", "check_signal"]
 
 SignalName = Literal["onconnect", "onjoined", "onleave", "ondisconnect"]
 """What happens to the application's session, any number of times."""

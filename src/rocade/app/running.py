@@ -11,7 +11,7 @@ from rocade.app.declarations import Procedure, Subscription, place
 from rocade.app.endpoints import EventEndpoint, ProcedureEndpoint
 from rocade.app.lifecycle import Listeners, accepted
 from rocade.client.connect import connect, connect_in_memory
-from rocade.client.handlers import Handler, Kind
+from rocade.client.handlers import Kind, kind_of
 from rocade.client.options import RegisterOptions
 from rocade.client.session import Session, in_join_hook
 from rocade.client.threads import Threads
@@ -50,15 +50,17 @@ class Run:
         *,
         agent: str | None,
         tells_callers: bool,
+        threads: int,
     ) -> None:
         """
         Args:
             procedures, subscriptions, signals, hooks: what it has declared.
             agent: what the router is told about the program; None leaves that to the client.
             tells_callers: whether callers get to see exceptions.
+            threads: how many plain functions run at the same time.
         """
         self.loop = asyncio.get_running_loop()
-        self.threads = Threads(self.loop)
+        self.threads = Threads(self.loop, threads)
         self.tells_callers = tells_callers
         self.session: Session | None = None
         self._procedures = [ProcedureEndpoint(declared, self) for declared in procedures]
@@ -195,7 +197,7 @@ class Run:
         except ApplicationError as error:
             error.add_note(f"while {place(declared.function)} was registered as {declared.uri!r}")
             raise
-        endpoint.unregister = registration.unregister
+        endpoint.end = registration.unregister
         if endpoint.is_exhausted:  # by calls that came with the router's answer
             await registration.unregister()
 
@@ -209,7 +211,7 @@ class Run:
         except ApplicationError as error:
             error.add_note(f"while {place(declared.function)} was subscribed to {declared.uri!r}")
             raise
-        endpoint.unsubscribe = subscription.unsubscribe
+        endpoint.end = subscription.unsubscribe
         if endpoint.is_exhausted:  # by events that came with the router's answer
             await subscription.unsubscribe()
 
@@ -217,8 +219,7 @@ class Run:
         """Unregister and unsubscribe everything. Calls that have arrived are still answered."""
         if self.session is None or not self.session.is_open:
             return
-        works = [endpoint.unregister() for endpoint in self._procedures if endpoint.unregister is not None]
-        works += [endpoint.unsubscribe() for endpoint in self._subscriptions if endpoint.unsubscribe is not None]
+        works = [endpoint.end() for endpoint in (*self._procedures, *self._subscriptions) if endpoint.end is not None]
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 results = await asyncio.gather(*works, return_exceptions=True)
@@ -265,7 +266,7 @@ class Run:
 
     async def _tell_joined(self) -> None:
         for function in self._signals.of("onjoined"):
-            if Handler(function).kind is not Kind.COROUTINE:
+            if kind_of(function) is not Kind.COROUTINE:
                 await self._told("onjoined", function, self.session)
                 continue
             task = self.loop.create_task(self._told("onjoined", function, self.session))
@@ -295,7 +296,7 @@ class Run:
 
     async def _invoke(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
         taken = accepted(function, args)
-        if Handler(function).kind is Kind.COROUTINE:
+        if kind_of(function) is Kind.COROUTINE:
             await function(*taken)
         else:
             await self.threads.run(function, taken)

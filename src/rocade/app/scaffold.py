@@ -38,6 +38,7 @@ class Scaffold:
         Args:
             name: one or more components of a URI, such as "demo"; "" to derive names from functions alone.
         Raises:
+            TypeError: it is no text.
             ValueError: no URI can begin with the name, or it is "__main__", which others could not rely on.
         """
         if not isinstance(name, str):

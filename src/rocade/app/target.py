@@ -12,9 +12,13 @@ from types import ModuleType
 from rocade.app.application import Application
 from rocade.errors import ConfigurationError
 
-__all__ = ["check", "directory_of", "load"]
+__all__ = ["NoSuchModule", "check", "directory_of", "load"]
 
 USUAL_NAMES = ("app", "application")
+
+
+class NoSuchModule(ConfigurationError):
+    """There is no module of that name."""
 
 
 def load(target: str) -> Application:
@@ -24,7 +28,8 @@ def load(target: str) -> Application:
         target: a file ("app.py") or a module ("shop.site"), with ":" and a variable's name behind it where the module
             has several applications.
     Raises:
-        ConfigurationError: there is no such file, module or application.
+        NoSuchModule: there is no such module.
+        ConfigurationError: there is no such file or application.
         Exception: whatever the module itself raises.
     """
     check(target)
@@ -79,7 +84,7 @@ def _module(name: str) -> ModuleType:
         # What the user's own module misses is the user's to see, with its traceback.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise ConfigurationError("", f"there is no module {name!r} here, and no file of that name") from None
+        raise NoSuchModule("", f"there is no module {name!r} here, and no file of that name") from None
 
 
 def _search_first(directory: str) -> None:

@@ -84,9 +84,16 @@ class Background:
         """
         try:
             self.check_thread()
-            future = self._submit(work)
         except BaseException:
             work.close()
+            raise
+        try:
+            future = self._submit(work)
+        except SessionClosed:
+            work.close()
+            raise
+        except BaseException:  # interrupted, when the loop may have it already
+            self._take_back(work)
             raise
         try:
             return future.result()
@@ -101,6 +108,21 @@ class Background:
             if self._ends:
                 raise SessionClosed("the program ends")
             return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _take_back(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Cancel a coroutine that may be running on the loop, or may never have got there."""
+
+        def cancel() -> None:
+            for task in asyncio.all_tasks():
+                if task.get_coro() is work:
+                    task.cancel()
+                    return
+            work.close()
+
+        try:
+            self._loop.call_soon_threadsafe(cancel)  # which comes after the start, if there was one
+        except RuntimeError:  # the loop is closed
+            work.close()
 
     def start(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         """Run a coroutine on the loop, and do not wait for it; from any thread, and any process."""

@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeVar, Unpack, overload
 
 from rocade.client.background import Background, background, refuse_green_threads
 from rocade.client.callee import Registration as AsyncRegistration
+from rocade.client.connect import DEFAULT_URL
 from rocade.client.connect import connect as connect_async
-from rocade.client.connector import Reconnect
 from rocade.client.details import Event
 from rocade.client.options import CallOptions, PublishOptions
 from rocade.client.parameters import ConnectParameters
+from rocade.client.reconnect import Reconnect
 from rocade.client.session import Session
 from rocade.client.subscriber import Subscription as AsyncSubscription
 from rocade.errors import SessionClosed
@@ -29,7 +30,6 @@ __all__ = ["Client", "Registration", "Stream", "Subscription", "connect"]
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
-DEFAULT_URL = "ws://127.0.0.1:8080/ws"
 # A site's process that has given up would have to be restarted by hand.
 _FOR_EVER = Reconnect(max_refusals=sys.maxsize)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rocade.client.channel import Channel
@@ -46,7 +45,6 @@ _INVOCATION = 68
 _PLAIN = YieldOptions()
 _PROGRESS = YieldOptions(progress=True)
 _NO_DETAILS = PassthruDetails()
-_END = object()
 
 logger = logging.getLogger("rocade.client")
 
@@ -198,15 +196,14 @@ class Callee:
         registration = self._by_id.get(message.registration)
         if registration is None:
             raise ProtocolViolation(f"INVOCATION of registration {message.registration}, which there is not")
-        running = _Running(message, registration, self._channel.epoch)
+        running = self._running[message.request] = _Running(message, registration, self._channel.epoch)
         try:
-            if len(self._running) >= MAX_INVOCATIONS:
+            if len(self._running) > MAX_INVOCATIONS:
                 raise ApplicationError("wamp.error.unavailable", f"{MAX_INVOCATIONS} invocations run already")
             args, kwargs = self._arguments(running, message)
         except Exception as error:
             self._fail(running, error)
             return
-        self._running[message.request] = running
         try:
             self._start(running, args, kwargs)
         except NoThreads as error:
@@ -254,7 +251,7 @@ class Callee:
         """Yield what a generator does: as progressive results, or all together for those who take none."""
         results: list[Any] = []
         generator = handler.function(*args, **kwargs)
-        items = generator if handler.kind is Kind.ASYNC_GENERATOR else self._in_thread(generator)
+        items = generator if handler.kind is Kind.ASYNC_GENERATOR else self._threads.items(generator)
         try:
             async for item in items:
                 if running.wants_progress:
@@ -275,14 +272,6 @@ class Callee:
             self._yield(running, CallResult() if running.wants_progress else results)
         finally:
             await items.aclose()
-
-    async def _in_thread(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
-        try:
-            while (item := await self._threads.run(next, (generator, _END))) is not _END:
-                yield item
-        finally:
-            with suppress(ValueError):  # it runs in its thread, and cannot be stopped
-                generator.close()
 
     def _returned(self, running: _Running, future: asyncio.Future[Any]) -> None:
         """A plain function has come to its end."""
@@ -331,7 +320,6 @@ class Callee:
 
     def _fail(self, running: _Running, error: BaseException) -> None:
         """Answer with what an exception is mapped to; what is not mapped is for the log here, not for the caller."""
-        self._running.setdefault(running.request, running)
         if self._is_over(running):
             return
         registration = running.registration

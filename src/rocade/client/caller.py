@@ -12,7 +12,7 @@ from rocade.client.codec import Error, Result, Unreadable
 from rocade.client.details import CallResult
 from rocade.client.errors import exception_for
 from rocade.client.inbox import Inbox, NothingMore
-from rocade.client.options import CallOptions
+from rocade.client.options import CallOptions, check_options
 from rocade.errors import ApplicationError, CallTimeout, InvalidMessage
 from rocade.wamp.messages import Call, Cancel, CancelOptions
 from rocade.wamp.messages import CallOptions as WireCallOptions
@@ -60,6 +60,7 @@ class Caller:
             options = _DEFAULT
             wire = _NO_OPTIONS if timeout is None else options.wire(timeout)
         else:
+            check_options(CallOptions, options)
             timeout = options.timeout if timeout is None else timeout
             wire = options.wire(timeout)
             if options.on_progress is not None:
@@ -137,7 +138,7 @@ class Caller:
         feeder: asyncio.Task[None] | None = None
         await self._channel.ready()
         if index is None:
-            self._begin(running)
+            self._begin(running, args)
         else:
             feeder = self._loop.create_task(self._feed(running, index))
         try:
@@ -152,9 +153,10 @@ class Caller:
             if self._streams.get(running.request) is running.inbox:
                 self._give_up(running.request, running.epoch, options)
 
-    def _begin(self, running: _Running) -> None:
-        wire = running.options.wire(running.timeout, receive_progress=True)
-        running.request = self._channel.send_request(Call, wire, running.procedure, running.args, running.kwargs)
+    def _begin(self, running: _Running, args: Sequence[Any], *, progress: bool | None = None) -> None:
+        """Send the first CALL, or the only one; `progress` says that others follow."""
+        wire = running.options.wire(running.timeout, receive_progress=True, progress=progress)
+        running.request = self._channel.send_request(Call, wire, running.procedure, args, running.kwargs)
         running.epoch = self._channel.epoch
         self._streams[running.request] = running.inbox
 
@@ -172,18 +174,15 @@ class Caller:
                 await channel.ready()
                 args = [*before, item, *after]
                 if running.request == 0:
-                    running.request = channel.send_request(Call, wire, running.procedure, args, running.kwargs)
-                    running.epoch = channel.epoch
-                    self._streams[running.request] = running.inbox
+                    self._begin(running, args, progress=True)
                 elif running.request in self._streams and running.epoch == channel.epoch:
                     channel.send(Call(running.request, wire, running.procedure, args, running.kwargs))
                 else:
                     return  # the call has ended before its arguments did
-            wire = options.wire(running.timeout, receive_progress=True)
             if running.request == 0:
-                running.args = [*before, *after]
-                self._begin(running)
+                self._begin(running, [*before, *after])
             elif running.request in self._streams and running.epoch == channel.epoch:
+                wire = options.wire(running.timeout, receive_progress=True)
                 channel.send(Call(running.request, wire, running.procedure))
         except Exception as error:
             self._give_up(running.request, running.epoch, options)

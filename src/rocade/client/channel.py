@@ -24,7 +24,7 @@ from rocade.wamp.messages import (
     Unsubscribed,
 )
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "fail"]
 
 RECEIVED_EVERY = 64
 """Messages after which the router is told how many have arrived, in a session that can be resumed."""

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from rocade.client.connect import Connecting, connect
+from rocade.client.connect import DEFAULT_URL, Connecting, connect
 from rocade.client.details import LeaveReason
 from rocade.client.session import Session
 from rocade.errors import ConfigurationError
@@ -75,7 +75,7 @@ def load_component(name: str, extra: Any = None) -> Any:
 
 async def run_component(
     component: Any,
-    url: str = "ws://127.0.0.1:8080/ws",
+    url: str = DEFAULT_URL,
     realm: str = "realm1",
     *,
     connector: Callable[..., Connecting] = connect,

@@ -21,7 +21,10 @@ from rocade.net.link import Link, Receiver
 from rocade.net.memory import linked_pair
 from rocade.wamp.codec import SERIALIZERS
 
-__all__ = ["Connecting", "connect", "connect_in_memory", "connect_over"]
+__all__ = ["DEFAULT_URL", "Connecting", "connect", "connect_in_memory", "connect_over"]
+
+DEFAULT_URL = "ws://127.0.0.1:8080/ws"
+"""Where `rocade start` listens."""
 
 SERIALIZER_ORDER = ("msgpack", "json", "cbor")
 """What is offered to the router unless a serializer is named."""
@@ -60,7 +63,7 @@ class Connecting:
 
 
 def connect(
-    url: str = "ws://127.0.0.1:8080/ws",
+    url: str = DEFAULT_URL,
     realm: str = "realm1",
     *,
     credentials: Credentials | Sequence[Credentials] | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import Any
 
 from rocade.client.details import LeaveReason
@@ -25,7 +26,7 @@ from rocade.net.dial import RawSocketClientConnection, RequestRefused
 from rocade.net.link import Link, Receiver
 from rocade.wamp.messages import Welcome
 
-__all__ = ["Connector", "Identity", "Open", "Reconnect"]
+__all__ = ["DEFAULT_TIMEOUT", "Connector", "Open"]
 
 Open = Callable[[Callable[[Link], Receiver]], Awaitable[Link]]
 """Opens a new link to the router, and calls what it is given with it: that says who receives there."""
@@ -106,7 +107,7 @@ class Connector:
         last: Exception | None = None
         try:
             async with asyncio.timeout(timeout):
-                for attempt in range(1_000_000):
+                for attempt in count():
                     await asyncio.sleep((self._reconnect or Reconnect()).delay(attempt))
                     try:
                         await self._attempt()

@@ -15,7 +15,7 @@ import msgspec
 from rocade.client.details import CallDetails, Context, Event, EventDetails
 from rocade.errors import InvalidArgument
 
-__all__ = ["Handler", "Kind"]
+__all__ = ["Handler", "Kind", "kind_of"]
 
 _DETAILS = (CallDetails, Context, Event, EventDetails)
 _STREAMS = (AsyncIterator, AsyncIterable, AsyncGenerator)
@@ -75,7 +75,7 @@ class Handler:
             raise TypeError(f"{function!r} is not callable; the function comes first, and then the URI")
         self.function = function
         self.name = getattr(function, "__qualname__", None) or repr(function)
-        self.kind = _kind(function)
+        self.kind = kind_of(function)
         parameters, hints = _parameters(function)
         self.wants_details = bool(parameters) and _is_details(hints.get(parameters[0].name))
         if self.wants_details:
@@ -205,7 +205,8 @@ class Handler:
             raise InvalidArgument(_explained(str(error), names)) from None
 
 
-def _kind(function: Callable[..., Any]) -> Kind:
+def kind_of(function: Callable[..., Any]) -> Kind:
+    """What calling a function gives."""
     target = function
     while hasattr(target, "func"):  # functools.partial
         target = target.func

@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from rocade.wamp.messages import CallOptions as WireCallOptions
 from rocade.wamp.messages import CancelMode, PublishOptions, RegisterOptions, SubscribeOptions
 
-__all__ = ["CallOptions", "PublishOptions", "RegisterOptions", "SubscribeOptions"]
+__all__ = ["CallOptions", "PublishOptions", "RegisterOptions", "SubscribeOptions", "check_options"]
+
+S = TypeVar("S", bound=Struct)
 
 
 class CallOptions(Struct, frozen=True, kw_only=True):
@@ -59,6 +61,17 @@ class CallOptions(Struct, frozen=True, kw_only=True):
             ppt_keyid=self.ppt_keyid,
             **more,
         )
+
+
+def check_options(kind: type[S], options: S) -> S:
+    """The same options, if they are of the class that the request takes, and not a dict.
+
+    Raises:
+        TypeError: they are something else.
+    """
+    if not isinstance(options, kind):
+        raise TypeError(f"options are rocade.{kind.__name__}(…), not {type(options).__name__}")
+    return options
 
 
 def milliseconds(seconds: float | None) -> int | None:

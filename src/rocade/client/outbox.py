@@ -24,6 +24,7 @@ class Outbox:
 
     Attributes:
         is_full: whether senders are to wait.
+        confirmed: messages of the session that the router has received.
     """
 
     __slots__ = (

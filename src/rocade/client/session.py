@@ -15,7 +15,7 @@ from rocade.client.caller import Caller
 from rocade.client.channel import Channel
 from rocade.client.details import PastEvent
 from rocade.client.meta import Scope, Testaments, history
-from rocade.client.options import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions
+from rocade.client.options import CallOptions, PublishOptions, RegisterOptions, SubscribeOptions, check_options
 from rocade.client.subscriber import EventStream, Subscriber, Subscription
 from rocade.client.threads import DEFAULT_THREADS, Threads
 from rocade.wamp.messages import Invoke, Match, Publish, Published, WelcomeDetails
@@ -131,6 +131,7 @@ class Session:
             ConnectionLost: the session ended meanwhile; whether the call was executed is not known.
             SessionClosed: the session was closed.
             PayloadNotSerializable, PayloadTooLarge: the arguments cannot be sent.
+            TypeError: `options` are of another class.
         """
         return await self._caller.call(procedure, args, kwargs, timeout, options)
 
@@ -150,6 +151,8 @@ class Session:
 
         Args and Raises: as for `call`.
         """
+        if options is not None:
+            check_options(CallOptions, options)
         return self._caller.stream(procedure, args, kwargs, timeout, options)
 
     # --- events -----------------------------------------------------------------------------------
@@ -171,12 +174,14 @@ class Session:
             ConnectionLost, SessionClosed, PayloadNotSerializable, PayloadTooLarge: as for `call`.
         """
         channel = self._channel
-        if options is not None and options.acknowledge:
+        if options is None:
+            options = _NO_PUBLISH_OPTIONS
+        elif check_options(PublishOptions, options).acknowledge:
             published: Published = await channel.request(Publish, options, topic, args, kwargs)
             return published.publication
         if not channel.is_open or channel.outbox.is_full:
             await channel.ready()
-        channel.send_request(Publish, options or _NO_PUBLISH_OPTIONS, topic, args, kwargs)
+        channel.send_request(Publish, options, topic, args, kwargs)
         return None
 
     async def subscribe(
@@ -263,6 +268,8 @@ class Session:
         Raises:
             ApplicationError: the router refuses.
         """
+        if options is not None:
+            check_options(PublishOptions, options)
         await self._testaments.add(topic, args, kwargs, options, scope, is_kept=self._is_outside_hooks())
 
     async def flush_testaments(self, scope: Scope = "destroyed") -> None:
@@ -376,7 +383,7 @@ def _choice(kind: type[E], value: str) -> E:
 def _subscribe_options(
     options: SubscribeOptions | None, match: Match | str | None, get_retained: bool | None
 ) -> SubscribeOptions:
-    chosen = SubscribeOptions() if options is None else copy(options)
+    chosen = SubscribeOptions() if options is None else copy(check_options(SubscribeOptions, options))
     if match is not None:
         chosen.match = _choice(Match, match)
     if get_retained is not None:
@@ -387,7 +394,7 @@ def _subscribe_options(
 def _register_options(
     options: RegisterOptions | None, match: Match | str | None, invoke: Invoke | str | None, concurrency: int | None
 ) -> RegisterOptions:
-    chosen = RegisterOptions() if options is None else copy(options)
+    chosen = RegisterOptions() if options is None else copy(check_options(RegisterOptions, options))
     if match is not None:
         chosen.match = _choice(Match, match)
     if invoke is not None:

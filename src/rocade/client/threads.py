@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ __all__ = ["DEFAULT_THREADS", "NoThreads", "Threads"]
 
 DEFAULT_THREADS = 16
 """Plain functions that run at the same time; others wait their turn."""
+
+_END = object()
 
 
 class NoThreads(ApplicationError):
@@ -55,6 +58,19 @@ class Threads:
             if "shutdown" in str(error):  # of the interpreter; there is no other way to tell
                 raise NoThreads from None
             raise
+
+    async def items(self, generator: Generator[Any, Any, Any]) -> AsyncGenerator[Any, None]:
+        """What a plain generator yields, each item made in one of the threads; it is closed at the end.
+
+        Raises:
+            NoThreads: see `run`.
+        """
+        try:
+            while (item := await self.run(next, (generator, _END))) is not _END:
+                yield item
+        finally:
+            with suppress(ValueError):  # it runs in its thread, and cannot be stopped
+                generator.close()
 
     def close(self) -> None:
         """Start nothing new; what runs, runs to its end."""

@@ -73,7 +73,11 @@ def main() -> int:
     sys.argv = [target]
     # What has changed twice within a second would otherwise be taken for what was compiled first.
     sys.dont_write_bytecode = True
-    application = _load(target)
+    try:
+        application = _load(target)
+    except targets.NoSuchModule as error:
+        control.tell("missing", error=error.message)
+        return 1
     if application is None:
         return 1
     control.tell("loaded", files=application.http.files)
@@ -95,6 +99,8 @@ def _load(target: str) -> Application | None:
     try:
         with loading(target):
             return targets.load(target)
+    except targets.NoSuchModule:
+        raise
     except ConfigurationError as error:
         print(f"rocade: {error}", file=sys.stderr)
     except SystemExit as end:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from rocade.app.http import Files
+from rocade.errors import ConfigurationError
 
 __all__ = ["Child"]
 
@@ -52,9 +53,15 @@ class Child:
         return cls(process, lines, control)
 
     async def load(self, order: dict[str, Any]) -> bool:
-        """Have it import the application; whether that has gone well. The child itself says what has not."""
+        """Have it import the application; whether that has gone well. The child itself says what has not.
+
+        Raises:
+            ConfigurationError: there is no such module.
+        """
         self._tell(order)
         message = await self._message()
+        if message.get("event") == "missing":
+            raise ConfigurationError("", message["error"])
         self.files = msgspec.convert(message.get("files", []), list[Files])
         return bool(message)
 
@@ -94,7 +101,7 @@ class Child:
             self._control.write(msgspec.json.encode(order) + b"\n")
 
     async def _message(self) -> dict[str, Any]:
-        """What it says next, which is that all went well; empty if it has ended instead."""
+        """What it says next; empty if it has ended instead."""
         try:
             line = await self._lines.readline()
         except ConnectionError:

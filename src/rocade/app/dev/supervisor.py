@@ -46,8 +46,8 @@ def run(
     Returns:
         Exit code: 0 after an orderly end.
     Raises:
-        ConfigurationError: the address cannot be had, there is no such file, watchfiles is not installed, or this is
-            Windows.
+        ConfigurationError: the address cannot be had, there is no such file or module, watchfiles is not installed, or
+            this is Windows.
     """
     if sys.platform == "win32":
         raise ConfigurationError("", "rocade dev does not run on Windows; run the application itself")
@@ -114,11 +114,17 @@ class Supervisor:
         self._current: Child | None = None
         self._fresh: Child | None = None
         self._spare: Child | None = None
+        # Whether there was a module to load, even if it could not be loaded: then a change may help.
+        self._has_found = False
         # What the router serves.
         self._files: list[Files] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Run the application, and again at each change, until told to stop."""
+        """Run the application, and again at each change, until told to stop.
+
+        Raises:
+            ConfigurationError: there is no such module, from the beginning.
+        """
         stop = asyncio.ensure_future(stopping.wait())
         try:
             await _first(stop, self._restart())
@@ -166,9 +172,15 @@ class Supervisor:
                 await asyncio.wait({loading, changed}, return_when=asyncio.FIRST_COMPLETED)
                 has_ended = loading.done()
                 is_loaded = has_ended and loading.result()
+            except ConfigurationError as error:
+                if not self._has_found:
+                    raise
+                is_loaded = False
+                logger.error("%s", error.message)
             finally:
                 changed.cancel()
                 loading.cancel()
+            self._has_found |= has_ended
             if is_loaded:
                 return True
             await self._fresh.kill()
