@@ -144,8 +144,13 @@ def test_closing_writes_what_waits(path: Path) -> None:
 
 
 def test_closing_a_store_that_was_never_started_closes_the_file(path: Path) -> None:
-    HistoryStore(str(path), "realm1", [RULE]).close(PATIENCE)
+    log = path.with_name(f"{path.name}-wal")
+    store = HistoryStore(str(path), "realm1", [RULE])
+    assert log.exists()
 
+    store.close(PATIENCE)
+
+    assert not log.exists(), "SQLite removes it with the last connection"
     Stored(path).close()
 
 
