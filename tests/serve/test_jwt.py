@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from tests.conformance.waiting import TIMEOUT
 from tests.serve.provers import JWT, TOKEN_SECRET, token
 from tests.serve.scene import Client, ClockLoop, open_gateway, pass_time, settle
 
@@ -60,7 +61,7 @@ def by_set(keys: KeySet, *algorithms: str) -> Jwt:
 
 async def next_message(client: Client) -> Any:
     """Keys are fetched in a thread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             await settle()
             messages = client.take()

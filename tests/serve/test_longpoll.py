@@ -15,6 +15,7 @@ import cbor2
 import httpx
 import msgspec
 import pytest
+from tests.conformance.waiting import TIMEOUT
 
 from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener, bind_tcp, bind_unix
@@ -44,7 +45,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 
     async def limited(main: Coroutine[Any, Any, None]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             await main
 
     with asyncio.Runner(loop_factory=factory) as runner:
