@@ -289,7 +289,7 @@ async def test_a_dead_connection_is_noticed(scene: Scene, scheme: str) -> None:
 async def test_an_attempt_that_leads_nowhere_is_given_up(scene: Scene) -> None:
     diary = Diary()
 
-    async with through_proxy(scene, timeout=0.3, **diary.hooks()) as (proxy, session):
+    async with through_proxy(scene, timeout=1.0, **diary.hooks()) as (proxy, session):
         proxy.freeze()
         proxy.cut()
         # Connections are accepted, and then nothing happens.
