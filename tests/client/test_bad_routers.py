@@ -117,7 +117,7 @@ async def test_a_server_that_is_overloaded_is_tried_again() -> None:
 
     async with server(serve) as port:
         with pytest.raises(ConnectionFailed, match=r"no session within .*: the server answers with HTTP status 503"):
-            await connect(f"ws://127.0.0.1:{port}/ws", timeout=0.3, reconnect=Reconnect(first_delay=0.02))
+            await connect(f"ws://127.0.0.1:{port}/ws", timeout=1.5, reconnect=Reconnect(first_delay=0.02))
     assert answers > 1
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.client.proxy import Proxy
 from tests.client.scene import Scene, within
+from tests.conformance.waiting import TIMEOUT
 
 from rocade import (
     ApplicationError,
@@ -156,7 +157,7 @@ async def test_invocations_beyond_the_bound_are_declined(scene: Scene, monkeypat
     await session.register(wait, "com.example.wait")
     calls = [asyncio.create_task(other.call("com.example.wait")) for _ in range(6)]
 
-    done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED, timeout=TIMEOUT)
     (declined,) = done
     with pytest.raises(ApplicationError, match=r"unavailable|no_available_callee"):
         declined.result()

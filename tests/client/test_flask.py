@@ -151,7 +151,7 @@ def test_a_master_that_is_connected_and_its_processes_have_sessions_of_their_own
 def test_a_site_without_a_router_says_so_and_uses_it_when_it_is_there(tmp_path: Path) -> None:
     with ListeningRouter() as router:
         port = router.port
-    (tmp_path / "shop.py").write_text((FOLDER / "shop.py").read_text().replace('/ws"))', '/ws"), timeout=0.3)'))
+    (tmp_path / "shop.py").write_text((FOLDER / "shop.py").read_text().replace('/ws"))', '/ws"), timeout=1.0)'))
     (tmp_path / "gunicorn.conf.py").write_text((FOLDER / "gunicorn.conf.py").read_text())
     with Site(router, "-w", "1", folder=tmp_path, home=tmp_path) as site:
         site.wait_for("without a router so far: ")

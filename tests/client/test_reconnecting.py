@@ -289,7 +289,7 @@ async def test_a_dead_connection_is_noticed(scene: Scene, scheme: str) -> None:
 async def test_an_attempt_that_leads_nowhere_is_given_up(scene: Scene) -> None:
     diary = Diary()
 
-    async with through_proxy(scene, timeout=0.3, **diary.hooks()) as (proxy, session):
+    async with through_proxy(scene, timeout=1.0, **diary.hooks()) as (proxy, session):
         proxy.freeze()
         proxy.cut()
         # Connections are accepted, and then nothing happens.
@@ -418,8 +418,17 @@ async def test_a_router_that_says_nothing_is_given_up() -> None:
 
 
 async def test_a_router_that_starts_later_is_waited_for(scene: Scene) -> None:
+    has_failed = asyncio.Event()
+
+    class Observed(Reconnect):
+        def delay(self, attempt: int) -> float:
+            if attempt > 0:
+                has_failed.set()
+            return QUICK.delay(attempt)
+
     await scene.stop()
-    connecting = asyncio.ensure_future(connect(f"ws://127.0.0.1:{scene.port}/ws", reconnect=QUICK)._start())
+    connecting = asyncio.ensure_future(connect(f"ws://127.0.0.1:{scene.port}/ws", reconnect=Observed())._start())
+    await within(has_failed.wait())
     again = Scene(Path(scene.path).parent)
     again.port = scene.port
     async with again:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.conformance.peer import Peer
 from tests.conformance.router import RealmUnderTest, Router
+from tests.conformance.waiting import TIMEOUT
 
 from rocade.serve import resumption
 from rocade.serve.session import ConnectedSession
@@ -51,6 +52,12 @@ async def open_resumable(realm: RealmUnderTest, **how: Any) -> Peer:
     return peer
 
 
+def with_token(lost: Peer) -> dict[str, Any]:
+    """How HELLO asks for the session of a peer that has lost it."""
+    assert lost.welcome is not None
+    return {"resume_session": lost.session, "resume_token": lost.welcome.details.resume_token}
+
+
 async def resume(realm: RealmUnderTest, lost: Peer, received: int, **how: Any) -> Peer:
     """A new connection that takes up the session of another one.
 
@@ -60,10 +67,8 @@ async def resume(realm: RealmUnderTest, lost: Peer, received: int, **how: Any) -
         received: how many messages of the session it had got.
         **how: transport and serializer.
     """
-    assert lost.welcome is not None
     peer = await realm.connect(**how)
-    token = lost.welcome.details.resume_token
-    await peer.send(hello(realm, resume_session=lost.session, resume_token=token, received=received))
+    await peer.send(hello(realm, **with_token(lost), received=received))
     peer.welcome = await peer.expect(Welcome)
     peer.last_request = lost.last_request
     assert peer.session == lost.session
@@ -82,7 +87,7 @@ async def lose(router: Router, peer: Peer) -> None:
     """Drop a peer's connection, and wait until the router has noticed."""
     before = len(router.gateway.connections)
     await peer.vanish()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while len(router.gateway.connections) >= before:
             router.gateway.changed.clear()
             await router.gateway.changed.wait()
@@ -96,7 +101,7 @@ def session_of(router: Router, realm: RealmUnderTest, peer: Peer) -> ConnectedSe
 
 async def ended(router: Router, realm: RealmUnderTest, peer: Peer) -> None:
     """Wait until the router has ended a peer's session."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while session_of(router, realm, peer) is not None:  # noqa: ASYNC110  nothing tells of a window's end
             await asyncio.sleep(0.005)
 
@@ -360,15 +365,13 @@ async def test_a_token_is_used_up_once_the_client_has_spoken_on_the_new_connecti
     router: Router, realm: RealmUnderTest
 ) -> None:
     peer = await open_resumable(realm)
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
     await lose(router, peer)
     again = await resume(realm, peer, received=0)
     await again.send(Received(0))
     await again.expect_nothing()
     await lose(router, again)
 
-    abort = await expect_refusal(realm, resume_session=peer.session, resume_token=token)
+    abort = await expect_refusal(realm, **with_token(peer))
 
     assert abort.reason == NO_SUCH_SESSION
 
@@ -397,15 +400,9 @@ async def test_a_way_that_cannot_carry_what_was_kept_is_refused_and_another_one_
     await peer.subscribe(TOPIC)
     await lose(router, peer)
     await publisher.publish(TOPIC, "x" * 5000)
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
 
     abort = await expect_refusal(
-        realm,
-        {"transport": "rawsocket", "max_message_bytes": 4096},
-        resume_session=peer.session,
-        resume_token=token,
-        received=1,
+        realm, {"transport": "rawsocket", "max_message_bytes": 4096}, **with_token(peer), received=1
     )
 
     assert abort.reason == "wamp.error.payload_size_exceeded"
@@ -423,15 +420,9 @@ async def test_what_would_take_long_to_translate_is_kept_for_the_serializer_that
     await peer.subscribe(TOPIC)
     await lose(router, peer)
     await publisher.publish(TOPIC, "x" * 2000)
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
 
     abort = await expect_refusal(
-        realm,
-        {"transport": "websocket", "serializer": "cbor"},
-        resume_session=peer.session,
-        resume_token=token,
-        received=1,
+        realm, {"transport": "websocket", "serializer": "cbor"}, **with_token(peer), received=1
     )
 
     assert abort.reason == "wamp.error.payload_size_exceeded"
@@ -447,15 +438,9 @@ async def test_a_serializer_that_cannot_express_what_was_kept_is_refused_and_ano
     await peer.subscribe(TOPIC)
     await lose(router, peer)
     await publisher.publish(TOPIC, {(1, 2): "a list is the key"})
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
 
     abort = await expect_refusal(
-        realm,
-        {"transport": "websocket", "serializer": "json"},
-        resume_session=peer.session,
-        resume_token=token,
-        received=1,
+        realm, {"transport": "websocket", "serializer": "json"}, **with_token(peer), received=1
     )
 
     assert abort.reason == "wamp.error.invalid_argument"
@@ -465,11 +450,9 @@ async def test_a_serializer_that_cannot_express_what_was_kept_is_refused_and_ano
 
 async def test_a_token_is_bound_to_the_authid(router: Router, realm: RealmUnderTest) -> None:
     peer = await open_resumable(realm)
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
     await lose(router, peer)
 
-    abort = await expect_refusal(realm, resume_session=peer.session, resume_token=token, authid="somebody else")
+    abort = await expect_refusal(realm, **with_token(peer), authid="somebody else")
 
     assert abort.reason == NO_SUCH_SESSION
 
@@ -487,11 +470,9 @@ async def test_a_count_that_cannot_be_ends_the_attempt_but_not_the_session(
     router: Router, realm: RealmUnderTest
 ) -> None:
     peer = await open_resumable(realm)
-    assert peer.welcome is not None
-    token = peer.welcome.details.resume_token
     await lose(router, peer)
 
-    abort = await expect_refusal(realm, resume_session=peer.session, resume_token=token, received=7)
+    abort = await expect_refusal(realm, **with_token(peer), received=7)
 
     assert abort.reason == "wamp.error.protocol_violation"
     await resume(realm, peer, received=0)
@@ -512,7 +493,6 @@ async def test_a_resumption_takes_over_a_connection_that_is_still_open(realm: Re
 async def test_after_the_window_the_session_ends_as_any_other(router: Router, realm: RealmUnderTest) -> None:
     router.gateway.resume_window = 0.02
     caller, peer = await realm.join(), await open_resumable(realm)
-    assert peer.welcome is not None
     await peer.register(PROCEDURE)
     await caller.call(PROCEDURE)
     await peer.expect(Invocation)
@@ -522,8 +502,7 @@ async def test_after_the_window_the_session_ends_as_any_other(router: Router, re
     error = await caller.expect(Error)
     assert error.error == "wamp.error.canceled"
     await ended(router, realm, peer)
-    token = peer.welcome.details.resume_token
-    abort = await expect_refusal(realm, resume_session=peer.session, resume_token=token)
+    abort = await expect_refusal(realm, **with_token(peer))
     assert abort.reason == NO_SUCH_SESSION
 
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import traceback
-from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,39 +30,17 @@ from autobahn.wamp.types import (
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from interop.lines import dump_line, load_line
-
-Command = dict[str, Any]
+from interop.python_driver import Command, PythonDriver, drive
 
 
-class Driver:
-    """All sessions of this process."""
+class Driver(PythonDriver):
+    """Sessions of components and application runners."""
 
-    def __init__(self, say: Callable[[Command], None]) -> None:
-        """
-        Args:
-            say: sends a message to the test.
-        """
-        self._say = say
-        self._ids = count(1)
-        # name -> session; handler -> registration or subscription; command id -> call; id -> invocation
-        self._sessions: dict[str, Any] = {}
-        self._handlers: dict[int, Any] = {}
-        self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._invocations: dict[int, tuple[asyncio.Future[Any], CallDetails]] = {}
+    Result = CallResult
+    Failure = ApplicationError
 
-    async def carry_out(self, command: Command) -> None:
-        """Do what the test wants, and reply."""
-        try:
-            value = await getattr(self, "do_" + command["do"])(command)
-            reply = {"value": value}
-        except ApplicationError as error:
-            reply = {"error": _error(error.error, error.args, error.kwargs, str(error))}
-        except BaseException as error:
-            traceback.print_exc()
-            reply = {"error": _error("", error.args, {}, repr(error))}
-        if "id" in command:
-            self._say({"reply": command["id"], **reply})
+    def described(self, error: BaseException) -> tuple[str, Any, Any] | None:
+        return (error.error, error.args, error.kwargs) if isinstance(error, ApplicationError) else None
 
     async def do_join(self, command: Command) -> Any:
         if command["serializer"].endswith(".batched"):
@@ -128,7 +103,8 @@ class Driver:
 
     async def do_register(self, command: Command) -> int:
         async def endpoint(*args: Any, details: CallDetails, **kwargs: Any) -> CallResult:
-            return await self._invoked(command["handler"], args, kwargs, details)
+            wants_progress = details.progress is not None
+            return await self._invoked(command["handler"], args, kwargs, details, wants_progress)
 
         registration = await self._sessions[command["session"]].register(
             endpoint, command["procedure"], options=RegisterOptions(details_arg="details", **command["options"])
@@ -136,22 +112,15 @@ class Driver:
         self._handlers[command["handler"]] = registration
         return int(registration.id)
 
-    async def do_unregister(self, command: Command) -> None:
-        await self._handlers.pop(command["handler"]).unregister()
-
     async def do_subscribe(self, command: Command) -> int:
         def handler(*args: Any, details: EventDetails, **kwargs: Any) -> None:
-            event = {"args": args, "kwargs": kwargs, "details": _event_details(details)}
-            self._say({"handler": command["handler"], "event": event})
+            self._heard(command["handler"], args, kwargs, details)
 
         subscription = await self._sessions[command["session"]].subscribe(
             handler, command["topic"], options=SubscribeOptions(details_arg="details", **command["options"])
         )
         self._handlers[command["handler"]] = subscription
         return int(subscription.id)
-
-    async def do_unsubscribe(self, command: Command) -> None:
-        await self._handlers.pop(command["handler"]).unsubscribe()
 
     async def do_publish(self, command: Command) -> int | None:
         acknowledgement = self._sessions[command["session"]].publish(
@@ -171,52 +140,14 @@ class Driver:
             options=CallOptions(**options) if options else None,
             **command["kwargs"],
         )
-        self._calls[command["id"]] = call
-        try:
-            result = await call
-        except asyncio.CancelledError:
-            raise ApplicationError("wamp.error.canceled") from None  # autobahn's own future, not this task
-        finally:
-            del self._calls[command["id"]]
+        result = await self._outcome(command, call)
         if isinstance(result, CallResult):
             return {"args": result.results, "kwargs": result.kwresults or {}}
         return {"args": [] if result is None else [result], "kwargs": {}}
 
-    async def do_cancel(self, command: Command) -> None:
-        self._calls[command["call"]].cancel()
-
-    async def do_succeed(self, command: Command) -> None:
-        future, _ = self._invocations.pop(command["invocation"])
-        if not future.done():
-            future.set_result(CallResult(*command["args"], **command["kwargs"]))
-
     async def do_progress(self, command: Command) -> None:
         _, details = self._invocations[command["invocation"]]
         details.progress(*command["args"], **command["kwargs"])
-
-    async def do_fail(self, command: Command) -> None:
-        future, _ = self._invocations.pop(command["invocation"])
-        if not future.done():
-            future.set_exception(ApplicationError(command["uri"], *command["args"], **command["kwargs"]))
-
-    async def _invoked(self, handler: int, args: Any, kwargs: Any, details: CallDetails) -> CallResult:
-        id = next(self._ids)
-        answer = asyncio.get_running_loop().create_future()
-        self._invocations[id] = answer, details
-        about = {
-            "procedure": details.procedure,
-            "caller": details.caller,
-            "caller_authid": details.caller_authid,
-            "caller_authrole": details.caller_authrole,
-            "receive_progress": details.progress is not None,
-        }
-        self._say({"handler": handler, "invocation": {"id": id, "args": args, "kwargs": kwargs, "details": about}})
-        try:
-            result: CallResult = await answer
-            return result
-        except asyncio.CancelledError:
-            self._say({"interrupted": id})
-            raise
 
 
 def _transport(command: Command) -> dict[str, Any]:
@@ -287,34 +218,5 @@ def _welcome(details: SessionDetails) -> Command:
     }
 
 
-def _event_details(details: EventDetails) -> Command:
-    return {
-        "topic": details.topic,
-        "publication": details.publication,
-        "publisher": details.publisher,
-        "publisher_authid": details.publisher_authid,
-        "publisher_authrole": details.publisher_authrole,
-    }
-
-
-def _error(uri: str, args: Any, kwargs: Any, message: str) -> Command:
-    return {"uri": uri, "args": list(args), "kwargs": kwargs or {}, "message": message}
-
-
-async def main() -> None:
-    """Carry out commands until standard input ends."""
-    loop = asyncio.get_running_loop()
-    lines = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    output, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
-    driver = Driver(lambda message: output.write(dump_line(message)))
-    tasks = set()
-    while line := await lines.readline():
-        # A task starts in the order of creation and runs to its first real wait: so do what it sends.
-        task = asyncio.create_task(driver.carry_out(load_line(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(drive(Driver))

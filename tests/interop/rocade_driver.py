@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import traceback
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +23,20 @@ from rocade import (
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from interop.lines import dump_line, load_line
-
-Command = dict[str, Any]
+from interop.python_driver import Command, PythonDriver, drive
 
 
-class Driver:
-    """All sessions of this process."""
+class Driver(PythonDriver):
+    """Sessions of `rocade.connect`."""
 
-    def __init__(self, say: Callable[[Command], None]) -> None:
-        """
-        Args:
-            say: sends a message to the test.
-        """
-        self._say = say
-        self._ids = count(1)
-        # name -> session; handler -> registration or subscription; command id -> call; id -> invocation
-        self._sessions: dict[str, Session] = {}
-        self._registrations: dict[int, rocade.Registration] = {}
-        self._subscriptions: dict[int, rocade.Subscription] = {}
-        self._calls: dict[int, asyncio.Task[Any]] = {}
-        self._invocations: dict[int, tuple[asyncio.Future[Any], CallDetails]] = {}
+    Result = CallResult
+    Failure = ApplicationError
+    _sessions: dict[str, Session]
 
-    async def carry_out(self, command: Command) -> None:
-        """Do what the test wants, and reply."""
-        try:
-            reply = {"value": await getattr(self, "do_" + command["do"])(command)}
-        except ApplicationError as error:
-            reply = {"error": _error(error.uri, error.args, error.kwargs, str(error))}
-        except rocade.RocadeError as error:
-            reply = {"error": _error(error.uri, error.args, {}, str(error))}
-        except BaseException as error:
-            traceback.print_exc()
-            reply = {"error": _error("", error.args, {}, repr(error))}
-        if "id" in command:
-            self._say({"reply": command["id"], **reply})
+    def described(self, error: BaseException) -> tuple[str, Any, Any] | None:
+        if isinstance(error, ApplicationError):
+            return error.uri, error.args, error.kwargs
+        return (error.uri, error.args, {}) if isinstance(error, rocade.RocadeError) else None
 
     async def do_join(self, command: Command) -> Command:
         def left(_session: Session, reason: rocade.LeaveReason) -> None:
@@ -91,38 +68,24 @@ class Driver:
         await self._sessions.pop(command["session"]).close()
 
     async def do_register(self, command: Command) -> int:
-        async def endpoint(details: CallDetails, *args: Any, **kwargs: Any) -> CallResult:
-            return await self._invoked(command["handler"], args, kwargs, details)
+        async def endpoint(details: CallDetails, *args: Any, **kwargs: Any) -> Any:
+            return await self._invoked(command["handler"], args, kwargs, details, details.wants_progress)
 
         registration = await self._sessions[command["session"]].register(
             endpoint, command["procedure"], options=RegisterOptions(**command["options"])
         )
-        self._registrations[command["handler"]] = registration
+        self._handlers[command["handler"]] = registration
         return registration.id
-
-    async def do_unregister(self, command: Command) -> None:
-        await self._registrations.pop(command["handler"]).unregister()
 
     async def do_subscribe(self, command: Command) -> int:
         async def handler(details: EventDetails, *args: Any, **kwargs: Any) -> None:
-            about = {
-                "topic": details.topic,
-                "publication": details.publication,
-                "publisher": details.publisher,
-                "publisher_authid": details.publisher_authid,
-                "publisher_authrole": details.publisher_authrole,
-            }
-            event = {"args": args, "kwargs": kwargs, "details": about}
-            self._say({"handler": command["handler"], "event": event})
+            self._heard(command["handler"], args, kwargs, details)
 
         subscription = await self._sessions[command["session"]].subscribe(
             handler, command["topic"], options=SubscribeOptions(**command["options"])
         )
-        self._subscriptions[command["handler"]] = subscription
+        self._handlers[command["handler"]] = subscription
         return subscription.id
-
-    async def do_unsubscribe(self, command: Command) -> None:
-        await self._subscriptions.pop(command["handler"]).unsubscribe()
 
     async def do_publish(self, command: Command) -> int | None:
         return await self._sessions[command["session"]].publish(
@@ -130,14 +93,7 @@ class Driver:
         )
 
     async def do_call(self, command: Command) -> Command:
-        call = asyncio.ensure_future(self._call(command))
-        self._calls[command["id"]] = call
-        try:
-            result = await call
-        except asyncio.CancelledError:
-            raise ApplicationError("wamp.error.canceled") from None
-        finally:
-            del self._calls[command["id"]]
+        result = await self._outcome(command, asyncio.ensure_future(self._call(command)))
         if isinstance(result, CallResult):
             return {"args": result.args, "kwargs": result.kwargs}
         return {"args": [] if result is None else [result], "kwargs": {}}
@@ -157,40 +113,9 @@ class Driver:
             command["procedure"], *command["args"], options=CallOptions(**options), **command["kwargs"]
         )
 
-    async def do_cancel(self, command: Command) -> None:
-        self._calls[command["call"]].cancel()
-
-    async def do_succeed(self, command: Command) -> None:
-        future, _ = self._invocations.pop(command["invocation"])
-        if not future.done():
-            future.set_result(CallResult(*command["args"], **command["kwargs"]))
-
     async def do_progress(self, command: Command) -> None:
         _, details = self._invocations[command["invocation"]]
         await details.progress(*command["args"], **command["kwargs"])
-
-    async def do_fail(self, command: Command) -> None:
-        future, _ = self._invocations.pop(command["invocation"])
-        if not future.done():
-            future.set_exception(ApplicationError(command["uri"], *command["args"], **command["kwargs"]))
-
-    async def _invoked(self, handler: int, args: Any, kwargs: Any, details: CallDetails) -> CallResult:
-        id = next(self._ids)
-        answer: asyncio.Future[CallResult] = asyncio.get_running_loop().create_future()
-        self._invocations[id] = answer, details
-        about = {
-            "procedure": details.procedure,
-            "caller": details.caller,
-            "caller_authid": details.caller_authid,
-            "caller_authrole": details.caller_authrole,
-            "receive_progress": details.wants_progress,
-        }
-        self._say({"handler": handler, "invocation": {"id": id, "args": args, "kwargs": kwargs, "details": about}})
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            self._say({"interrupted": id})
-            raise
 
 
 def _credentials(command: Command) -> rocade.Credentials | None:
@@ -209,24 +134,5 @@ def _credentials(command: Command) -> rocade.Credentials | None:
     return how[login["method"]]()
 
 
-def _error(uri: str, args: Any, kwargs: Any, message: str) -> Command:
-    return {"uri": uri, "args": list(args), "kwargs": kwargs or {}, "message": message}
-
-
-async def main() -> None:
-    """Carry out commands until standard input ends."""
-    loop = asyncio.get_running_loop()
-    lines = asyncio.StreamReader(limit=1 << 26)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    output, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout)
-    driver = Driver(lambda message: output.write(dump_line(message)))
-    tasks = set()
-    while line := await lines.readline():
-        # A task starts in the order of creation and runs to its first real wait: so do what it sends.
-        task = asyncio.create_task(driver.carry_out(load_line(line)))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(drive(Driver))

@@ -21,7 +21,7 @@ DISCLOSING = "disclosing"
 NOBODY = "nobody"
 """A realm that lets everybody in and allows nothing."""
 
-_READY = re.compile(r"ws://127\.0\.0\.1:(\d+)/ws.*\bready\b", re.DOTALL)
+_READY = re.compile(r"wss?://127\.0\.0\.1:(\d+)/ws.*\bready\b", re.DOTALL)
 
 
 class Router:

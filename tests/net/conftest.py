@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
+from tests.conformance.waiting import TIMEOUT
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -24,7 +25,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 
     async def limited(main: Coroutine[Any, Any, None]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             await main
 
     with asyncio.Runner(loop_factory=_loop_factory(request.param)) as runner:

@@ -283,12 +283,12 @@ def test_the_examples_of_rfc_7692_are_understood() -> None:
 
 def test_a_million_final_blocks_are_refused_at_once() -> None:
     inflater = Inflater(Agreement())
-    started = time.perf_counter()
+    started = time.process_time()
 
     with pytest.raises(CorruptMessage, match="final"):
         inflater.inflate(final_block(b"") * 1_000_000, 1 << 24, is_last=True)
 
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @settings(deadline=None)

@@ -13,6 +13,7 @@ import httptools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conformance.waiting import TIMEOUT
 from tests.fuzzing import Faults, fuzzing
 from tests.net.conftest import _loop_factory
 from tests.net.harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Server, serving
@@ -89,7 +90,7 @@ class Bench:
         """Let one client do its worst; nobody else must notice."""
 
         async def limited() -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(TIMEOUT):
                 await example
                 self.witness.send(Frame(TEXT, b"[1]").encode())
                 assert await self.witness.read_frame() == (TEXT, b"[1]")

@@ -229,13 +229,13 @@ def test_a_receiver_that_raises_ends_its_connection_only(run: Run, caplog: pytes
 
 def test_a_silent_peer_is_pinged_and_dropped_where_that_is_wanted(run: Run) -> None:
     async def main() -> None:
-        async with serving(rawsocket={"ping_interval": 0.1, "ping_timeout": 0.1}) as server:
+        async with serving(rawsocket={"ping_interval": 0.1, "ping_timeout": 0.5}) as server:
             client, receiver = await server.open_rawsocket()
             assert await client.read_raw_frame() == (1, b"")
             client.raw_frame(b"", kind=2)
             assert await client.read_raw_frame() == (1, b"")
             assert await client.rest() == b""
-            assert await receiver.lost == "no pong within 0.1 s"
+            assert await receiver.lost == "no pong within 0.5 s"
 
     run(main())
 

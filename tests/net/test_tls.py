@@ -478,7 +478,7 @@ def test_what_is_no_tls_ends_and_harms_nobody(
 ) -> None:
     async def main() -> None:
         # Four bytes of RawSocket are less than TLS looks at, so they wait for more until the time is over.
-        async with serving(tls=contexts[0], head_timeout=0.3) as server:
+        async with serving(tls=contexts[0], head_timeout=1.0) as server:
             other = await open_websocket(server, contexts[1])
             client = await server.connect()
             client.send(data)
@@ -495,7 +495,7 @@ def test_a_handshake_that_takes_too_long_ends(
     run: Run, contexts: tuple[ssl.SSLContext, ssl.SSLContext], data: bytes
 ) -> None:
     async def main() -> None:
-        async with serving(tls=contexts[0], head_timeout=0.2) as server:
+        async with serving(tls=contexts[0], head_timeout=1.0) as server:
             client = await server.connect()
             client.send(data)
             assert await client.rest() == b""

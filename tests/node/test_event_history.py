@@ -124,7 +124,10 @@ def test_a_mistake_is_named_with_its_path(tmp_path: Path, store: Any, path: str,
 def test_the_same_uri_may_match_in_several_ways(tmp_path: Path) -> None:
     entries = [{"uri": "a.b", "match": match} for match in ("exact", "prefix", "wildcard")]
 
-    configured({"type": "memory", "event-history": entries}, tmp_path)
+    store = configured({"type": "memory", "event-history": entries}, tmp_path).worker.realms[0].store
+
+    assert isinstance(store, MemoryStore)
+    assert [entry.match for entry in store.event_history] == ["exact", "prefix", "wildcard"]
 
 
 def test_strict_uris_are_strict_here_too(tmp_path: Path) -> None:

@@ -28,8 +28,12 @@ from websockets.typing import Subprotocol
 
 from rocade.errors import ConfigurationError
 from rocade.node.configuration import configuration_from
+from rocade.node.logins import authenticators
 from rocade.node.worker import Worker
 from rocade.serve.authentication import jwt_keys
+from rocade.serve.authentication.jwt import Jwt
+from rocade.serve.gateway import Gateway
+from rocade.serve.internal import InternalCalls
 
 KEY, OTHER = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
 SECRET = "a secret of which two sides know"
@@ -170,9 +174,11 @@ def test_what_is_accepted_becomes_an_authenticator(settings: dict[str, Any]) -> 
     static = {"type": "static", "default-role": "user"} if "type" not in settings else {}
     file["workers"][0]["transports"][0]["auth"] = {"jwt": {**static, **settings}}
 
-    Worker(configuration_from(file, environment={}).worker)._listener(
-        configuration_from(file, environment={}).worker.transports[0], None
-    )
+    (service,) = configuration_from(file, environment={}).worker.transports[0].services.values()
+
+    known = authenticators(service.auth, "auth", InternalCalls(Gateway()))
+
+    assert {method: type(authenticator) for method, authenticator in known.items()} == {"jwt": Jwt}
 
 
 # --- Through a whole router -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from tests.conformance.waiting import TIMEOUT
 from tests.serve.provers import signed
 from tests.serve.scene import Client, open_gateway, pass_time, settle
 
@@ -44,7 +45,7 @@ def wampcra_by(ask: Any) -> dict[str, Authenticator]:
 
 async def next_message(client: Client) -> Any:
     """Keys are derived in a thread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             await settle()
             messages = client.take()

@@ -10,6 +10,7 @@ import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conformance.waiting import TIMEOUT
 from tests.serve.scene import EVERYTHING, HEADER, WIRES, Client, open_gateway, pass_time, settle
 
 from rocade.errors import ConfigurationError
@@ -443,7 +444,8 @@ async def test_shutdown_refuses_who_comes_too_late() -> None:
 
 
 async def test_shutdown_with_nobody_there_is_over_at_once() -> None:
-    await Gateway().shutdown(1000.0)
+    async with asyncio.timeout(TIMEOUT):
+        await Gateway().shutdown(1000.0)
 
 
 async def test_pending_calls_are_settled_before_the_goodbye_and_nothing_comes_after_it() -> None:

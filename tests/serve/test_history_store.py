@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.waiting import TIMEOUT
 from tests.router.history_cases import *  # noqa: F403  the tests of every kind of store
 from tests.router.history_cases import RULE, TOPIC, Keeper, filled, found, page, record
 from tests.serve.scene import Client, settle
@@ -29,8 +30,6 @@ from rocade.serve.gateway import Gateway
 from rocade.serve.history_store import HistoryStore
 from rocade.wamp.codec import JSON
 from rocade.wamp.messages import Error, Match, Result
-
-PATIENCE = 10.0 * float(os.environ.get("ROCADE_TEST_PATIENCE", "1"))
 
 
 class Stored:
@@ -46,12 +45,12 @@ class Stored:
     def find(self, query: Query) -> Page:
         answer: Future[Page | ApplicationError] = Future()
         self.store.find(query, answer.set_result)
-        outcome = answer.result(PATIENCE)
+        outcome = answer.result(TIMEOUT)
         if isinstance(outcome, ApplicationError):
             raise outcome
         return outcome
 
-    def close(self, timeout: float = PATIENCE) -> None:
+    def close(self, timeout: float = TIMEOUT) -> None:
         self.store.close(timeout)
 
 
@@ -136,7 +135,7 @@ def test_closing_writes_what_waits(path: Path) -> None:
         store.put(StoreEvent(rule, Record(kept.event, publication)))
     store.start()
 
-    store.close(PATIENCE)
+    store.close(TIMEOUT)
 
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT count(*), max(time) FROM event").fetchone() == (20_000, 20_000)
@@ -144,8 +143,13 @@ def test_closing_writes_what_waits(path: Path) -> None:
 
 
 def test_closing_a_store_that_was_never_started_closes_the_file(path: Path) -> None:
-    HistoryStore(str(path), "realm1", [RULE]).close(PATIENCE)
+    log = path.with_name(f"{path.name}-wal")
+    store = HistoryStore(str(path), "realm1", [RULE])
+    assert log.exists()
 
+    store.close(TIMEOUT)
+
+    assert not log.exists(), "SQLite removes it with the last connection"
     Stored(path).close()
 
 
@@ -353,7 +357,7 @@ def test_what_cannot_be_written_waits_until_it_can(
 def eventually(stored: Stored) -> list[int]:
     """What is found once it can be read again."""
     pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.02)):
+    for _ in range(int(TIMEOUT / 0.02)):
         try:
             return found(stored)
         except ApplicationError:
@@ -422,7 +426,7 @@ def test_questions_that_wait_are_bounded(path: Path, monkeypatch: pytest.MonkeyP
         store.find(query, answers.append)
     (refused,) = answers
     store.start()
-    store.close(PATIENCE)
+    store.close(TIMEOUT)
 
     assert isinstance(refused, ApplicationError)
     assert refused.uri == "wamp.error.unavailable"
@@ -462,7 +466,7 @@ class Asker:
         return await self.awaited()
 
     async def awaited(self) -> Result | Error:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             while True:
                 await settle()
                 messages = self.client.take()

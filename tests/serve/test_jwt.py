@@ -14,6 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from tests.conformance.waiting import TIMEOUT
 from tests.serve.provers import JWT, TOKEN_SECRET, token
 from tests.serve.scene import Client, ClockLoop, open_gateway, pass_time, settle
 
@@ -60,7 +61,7 @@ def by_set(keys: KeySet, *algorithms: str) -> Jwt:
 
 async def next_message(client: Client) -> Any:
     """Keys are fetched in a thread."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(TIMEOUT):
         while True:
             await settle()
             messages = client.take()
@@ -583,7 +584,8 @@ async def test_refreshing_needs_no_permission_and_can_be_forbidden(rules: list[P
     assert type(message) is (Result if is_allowed else Error)
 
 
-async def test_one_refresh_at_a_time() -> None:
+async def refreshing() -> tuple[Client, asyncio.Event]:
+    """A client that refreshes its login with a token whose key is there once the event is set."""
     fetched = asyncio.Event()
 
     class Slow:
@@ -596,9 +598,14 @@ async def test_one_refresh_at_a_time() -> None:
     assert type(await shown_by(client, token())) is Welcome
     client.last_request = 0
     slow = jwt.encode({"sub": "joe", "exp": NOW + 9000}, TOKEN_SECRET, algorithm="HS256", headers={"kid": "slow"})
-
     client.call("rocade.session.refresh", slow)
     await settle()
+    return client, fetched
+
+
+async def test_one_refresh_at_a_time() -> None:
+    client, fetched = await refreshing()
+
     client.call("rocade.session.refresh", token())
     assert (await next_message(client)).error == "wamp.error.unavailable"
     fetched.set()
@@ -607,20 +614,7 @@ async def test_one_refresh_at_a_time() -> None:
 
 
 async def test_who_leaves_while_refreshing_leaves_nothing_behind() -> None:
-    fetched = asyncio.Event()
-
-    class Slow:
-        async def find(self, id: str | None, algorithm: str) -> Any:
-            if id == "slow":
-                await fetched.wait()
-            return [secret_key(TOKEN_SECRET)]
-
-    client = arriving(Jwt(Verifier(TokenRules(algorithms=("HS256",)), Slow()), ClaimsSay(default_role="user")))
-    assert type(await shown_by(client, token())) is Welcome
-    client.last_request = 0
-    slow = jwt.encode({"sub": "joe", "exp": NOW + 9000}, TOKEN_SECRET, algorithm="HS256", headers={"kid": "slow"})
-    client.call("rocade.session.refresh", slow)
-    await settle()
+    client, fetched = await refreshing()
 
     client.link.lose()
     fetched.set()

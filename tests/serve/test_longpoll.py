@@ -15,6 +15,7 @@ import cbor2
 import httpx
 import msgspec
 import pytest
+from tests.conformance.waiting import TIMEOUT
 
 from rocade.net.link import Link, Receiver
 from rocade.net.listener import Listener, bind_tcp, bind_unix
@@ -44,7 +45,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 
     async def limited(main: Coroutine[Any, Any, None]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: problems.append(context))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(TIMEOUT):
             await main
 
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -662,18 +663,18 @@ def test_a_client_that_does_not_come_for_the_rest_is_not_waited_for(run: Run, mo
 
 
 def test_a_client_that_does_not_come_back_is_gone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "REMEMBERED", 0.1)
+    monkeypatch.setattr(longpoll, "REMEMBERED", 0.5)
 
     async def main() -> None:
-        async with serving(session_timeout=0.2, request_timeout=0.5) as server:
+        async with serving(session_timeout=0.6, request_timeout=1.0) as server:
             id, receiver = await server.open()
             # A request that waits is a sign of life.
             assert (await server.post(f"{id}/receive")).status_code == 204
             assert not receiver.lost.done()
 
-            assert await receiver.lost == "no request within 0.2 s"
+            assert await receiver.lost == "no request within 0.6 s"
             assert (await server.post(f"{id}/receive")).status_code == 410
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(1.0)
             assert (await server.post(f"{id}/receive")).status_code == 404
 
     run(main())
@@ -708,10 +709,9 @@ def test_a_slow_consumer_is_disconnected(
     run(main())
 
 
-def test_a_router_that_stops_does_not_wait_for_those_who_wait(run: Run) -> None:
+def test_a_router_that_stops_does_not_wait_for_those_who_wait(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         router = gateway()
-        loop = asyncio.get_running_loop()
         async with serving(connected=router.entrance({"anonymous": Anonymous("anonymous")})) as server:
             id, _ = await server.open()
             peer = Peer(server, id, "wamp.2.json")
@@ -721,7 +721,6 @@ def test_a_router_that_stops_does_not_wait_for_those_who_wait(run: Run) -> None:
             polls = [asyncio.create_task(server.post(f"{id}/receive")) for id in (id, without_session)]
             await asyncio.sleep(0.1)
 
-            began = loop.time()
             shutdown = asyncio.create_task(router.shutdown(0.2))
             goodbye = await polls[0]
             end = await server.post(f"{id}/receive")
@@ -731,9 +730,9 @@ def test_a_router_that_stops_does_not_wait_for_those_who_wait(run: Run) -> None:
             assert goodbye.json()[0] == 6
             assert end.status_code == 410
             assert (await polls[1]).status_code == 410
-            assert loop.time() - began < 1.5
 
     run(main())
+    assert "aborting" not in caplog.text
 
 
 # --- what else HTTP is -----------------------------------------------------------------------------

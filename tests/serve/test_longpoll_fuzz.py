@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conformance.waiting import TIMEOUT
 from tests.fuzzing import Faults, fuzzing
 from tests.net.harness import Client
 from tests.wamp.strategies import messages
@@ -132,7 +133,7 @@ class Service:
         """Let one client do its worst; the next one must not notice."""
 
         async def limited() -> None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(TIMEOUT):
                 await example
                 await self.prove_alive()
 

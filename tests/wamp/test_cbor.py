@@ -136,19 +136,8 @@ def test_tags_around_the_wrong_values_pass_and_are_at_worst_not_serializable_els
 
 def test_every_tag_that_cbor2_knows_is_looked_through_without_making_its_value() -> None:
     for tag in (*range(1_100), 43_000, 55_799):
-        header = struct.pack(">BI", 0xDA, tag)
-        with_undefined = b"\x81" + header + b"\x81\xf7"
-        if type(cbor2_value(with_undefined)) is not list:
-            CBOR.decode(call(with_undefined))
-
-
-def cbor2_value(data: bytes) -> Any:
-    """What cbor2 makes of this by itself: a list if it knows nothing about the tag within, else something else."""
-    try:
-        (value,) = cbor2.loads(data)
-    except cbor2.CBORDecodeError:
-        return None
-    return value.value if type(value) is cbor2.CBORTag else value
+        # No value can be made of a list of nothing: cbor2 would refuse it.
+        CBOR.decode(call(b"\x81" + struct.pack(">BI", 0xDA, tag) + b"\x81\xf7"))
 
 
 @others
