@@ -127,7 +127,7 @@ def test_rawsocket_messages_survive(plan: list[tuple[list[int], bool]], cuts: li
     messages = [b"".join(message(number, sizes)) for number, (sizes, _) in enumerate(plan)]
     stream = b"\x7f\xf1\x00\x00"
     for payload, (_, has_ping) in zip(messages, plan, strict=True):
-        stream += frame_message(payload) + (frame_control(FrameType.PING, b"ping") if has_ping else b"")
+        stream += bytes(frame_message(payload)) + (frame_control(FrameType.PING, b"ping") if has_ping else b"")
 
     def start(surroundings: Surroundings, transport: Transport, moods: list[bool]) -> tuple[StreamLink, list[Moody]]:
         receivers: list[Moody] = []

@@ -70,7 +70,7 @@ def test_frames_before_a_broken_one_are_delivered() -> None:
 def test_exactly_16_mib_are_announced_by_the_x_bit() -> None:
     payload = bytes(1 << 24)
 
-    frame = framing.frame_message(payload)
+    frame = bytes(framing.frame_message(payload))
 
     assert frame[:4] == b"\x08\x00\x00\x00"
     assert list(FrameDecoder(1 << 24).feed(frame)) == [payload]

@@ -153,7 +153,7 @@ class _JsonCodec(Codec):
                     return self._encode((*head(message), args) if args else head(message))
                 except (ValueError, OverflowError):
                     pass
-        return JSON.encode(message)
+        return bytes(JSON.encode(message))
 
 
 class _MessagePackCodec(Codec):
@@ -178,7 +178,7 @@ class _MessagePackCodec(Codec):
                 return self._encode((*head(message), args) if args else head(message))
             except (ValueError, TypeError, OverflowError, RecursionError):
                 pass
-        return MSGPACK.encode(message)
+        return bytes(MSGPACK.encode(message))
 
 
 class _CborCodec(Codec):
@@ -197,7 +197,7 @@ class _CborCodec(Codec):
     def encode(self, message: Message) -> bytes:
         head = HEADS.get(type(message))
         if head is None:
-            return CBOR.encode(message)
+            return bytes(CBOR.encode(message))
         from rocade.wamp import cbor
 
         array = msgspec.to_builtins(head(message))

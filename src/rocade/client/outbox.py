@@ -8,6 +8,7 @@ from collections import deque
 from rocade.errors import PayloadTooLarge
 from rocade.net.link import Link
 from rocade.wamp.codec import Serializer
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["Outbox"]
 
@@ -52,7 +53,7 @@ class Outbox:
         self.confirmed = 0
         self._loop = loop
         self._link: Link | None = None
-        self._frames: list[bytes] = []
+        self._frames: list[bytes | Pieces] = []
         self._waiting = 0
         self._paused = False
         self._max_send_bytes = 0
@@ -86,7 +87,7 @@ class Outbox:
         Raises:
             PayloadNotSerializable: some of it has no form there.
         """
-        self._kept = deque(after.encode(before.decode(payload), before) for payload in self._kept)
+        self._kept = deque(bytes(after.encode(before.decode(payload), before)) for payload in self._kept)
         self._kept_bytes = sum(map(len, self._kept))
 
     def detach(self) -> None:

@@ -11,12 +11,14 @@ import socket
 import sys
 from abc import ABCMeta, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from rocade.net.door import Door
 from rocade.net.heartbeat import Heartbeat
 from rocade.net.link import LinkInfo, Receiver, Wire
+from rocade.net.long_writes import LONG_WRITE, LongWrites, next_slice
+from rocade.wamp.pieces import Pieces, pieces_of
 
 logger = logging.getLogger("rocade.net")
 
@@ -56,6 +58,7 @@ class Surroundings:
         self.connections: set[Any] = set() if connections is None else connections
         self.door = door
         self.heartbeat = Heartbeat(loop)
+        self.long_writes = LongWrites(loop)
         self.scratch = memoryview(bytearray(READ_LIMIT))
         """Where connections without a buffer of their own read into; used up before the next read."""
 
@@ -83,13 +86,16 @@ STREAM_LINK_SLOTS = (
     "_deadline",
     "_deliver",
     "_draining",
+    "_finish",
     "_flooded",
+    "_has_turn",
     "_held",
     "_loop",
     "_open",
     "_reason",
     "_receiver",
     "_reported_paused",
+    "_rest",
     "_resting",
     "_source_paused",
     "_surroundings",
@@ -159,6 +165,11 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         self._turn_way: Callable[[bytes], None] = _discard
         self._source_paused = False
         self._writing_paused = False
+        # What is too long to be written at once, and what comes behind it; None while there is nothing. Then whether
+        # it is among those that take turns, and what is to be done once all is written.
+        self._rest: deque[Any] | None = None
+        self._has_turn = False
+        self._finish: Callable[[], None] | None = None
         self._writelines_forgets = False
         self._reported_paused = False
         # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
@@ -174,20 +185,86 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     # What `Link` offers.
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """See `Link.write`."""
         if not self._open:
             return
         assert self._transport is not None
-        if len(frames) == 1:
-            self._transport.write(frames[0])
-        elif sum(map(len, frames)) <= _JOIN_LIMIT:
-            self._transport.write(b"".join(frames))
-        elif self._writelines_forgets:
-            self._transport.writelines(frames[:-1])
-            self._transport.write(frames[-1])
+        size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
+        if size > LONG_WRITE or self._rest is not None:
+            self._write_later(part for frame in frames for part in pieces_of(frame))
+        elif len(frames) == 1:
+            self._transport.write(frames[0])  # type: ignore[arg-type]  # pieces are long
+        elif size <= _JOIN_LIMIT:
+            self._transport.write(b"".join(frames))  # type: ignore[arg-type]
         else:
-            self._transport.writelines(frames)
+            self._write_lines(frames)
+
+    def _write_lines(self, parts: Sequence[Any]) -> None:
+        assert self._transport is not None
+        if self._writelines_forgets:
+            self._transport.writelines(parts[:-1])
+            self._transport.write(parts[-1])
+        else:
+            self._transport.writelines(parts)
+
+    def _write_later(self, parts: Iterable[Any]) -> None:
+        """Write a slice at a time, see `next_slice`."""
+        if self._rest is None:
+            self._rest = deque(parts)
+            self._take_turns()
+            self._loop.call_soon(self._report_writing)
+        else:
+            self._rest.extend(parts)
+
+    def _take_turns(self) -> None:
+        if not self._has_turn and not self._writing_paused:
+            self._has_turn = True
+            self._surroundings.long_writes.add(self)
+
+    def write_slice(self) -> int | None:
+        """See `LongWrites`."""
+        if self._rest is not None and self._transport is not None and not self._writing_paused:
+            parts = next_slice(self._rest)
+            if parts:
+                size = sum(map(len, parts))
+                if size:
+                    self._write_lines(parts)
+                return size
+            self._end_rest_of_writing()
+        self._has_turn = False
+        return None
+
+    def _end_rest_of_writing(self) -> None:
+        self._rest = None
+        if not self._writing_paused:
+            self._writable_again()
+        if self._finish is not None:
+            finish, self._finish = self._finish, None
+            finish()
+
+    def _writable_again(self) -> None:
+        self._flooded = False
+        self._steer_reading()
+        self._loop.call_soon(self._report_writing)
+
+    def _is_full(self) -> bool:
+        """Whether what is written now has to wait for what was written before."""
+        return self._writing_paused or self._rest is not None
+
+    def _put(self, data: bytes) -> None:
+        """Write something short, behind what has been written so far."""
+        if self._rest is not None:
+            self._rest.append(data)
+        elif self._transport is not None:
+            self._transport.write(data)
+
+    def _when_written(self, finish: Callable[[], None]) -> None:
+        """Do something once everything has been handed over."""
+        if self._rest is None:
+            finish()
+        else:
+            self._finish = finish
 
     def fileno(self) -> int:
         """The descriptor of the socket, or -1 if there is none (any more)."""
@@ -196,7 +273,12 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def buffered_bytes(self) -> int:
         """See `Link.buffered_bytes`."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        if self._transport is None:
+            return 0
+        rest = (
+            0 if self._rest is None else sum(len(part) for part in self._rest if isinstance(part, bytes | memoryview))
+        )
+        return self._transport.get_write_buffer_size() + rest
 
     def pause_reading(self) -> None:
         """See `Link.pause_reading`."""
@@ -253,7 +335,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        self._transport = None
+        self._transport = self._rest = self._finish = None
         self._lose(self._reason or (f"connection lost: {exc}" if exc else "connection closed by peer"))
 
     def eof_received(self) -> bool:
@@ -263,6 +345,9 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             self._reason = self._reason or "connection closed by peer"
         # A close flushes first: without a limit, a peer that does not read would keep the connection for ever.
         self._limit_closing()
+        if self._rest is not None and self._transport is not None:
+            self._when_written(self._transport.close)
+            return self._transport.get_extra_info("sslcontext") is None  # TLS knows no half-closed connections
         return False
 
     def pause_writing(self) -> None:
@@ -274,9 +359,10 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
         self._writing_paused = False
-        self._flooded = False
-        self._steer_reading()
-        self._loop.call_soon(self._report_writing)
+        if self._rest is None:
+            self._writable_again()
+        else:
+            self._take_turns()
 
     # What subclasses use.
 
@@ -304,9 +390,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         A peer that floods us with pings and does not read the answers is not read from until it does.
         """
         if self._open:
-            assert self._transport is not None
-            self._transport.write(data)
-            if self._writing_paused:
+            self._put(data)
+            if self._is_full():
                 self._flooded = True
                 self._steer_reading()
 
@@ -315,6 +400,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             self._open = False
             self._reason = self._reason or reason
             self._deliver = _discard
+            self._rest = self._finish = None
             self._transport.abort()
 
     def _limit_closing(self) -> None:
@@ -344,9 +430,12 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         Closing a socket with unread input sends a reset, which destroys what the peer has not read yet. So only
         our direction is closed here, and input is thrown away until the peer closes, or time is up.
         """
-        assert self._transport is not None
         self._open = False
         self._limit_closing()
+        self._when_written(self._end_output)
+
+    def _end_output(self) -> None:
+        assert self._transport is not None
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
@@ -357,7 +446,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         assert self._transport is not None
         self._open = False
         self._limit_closing()
-        self._transport.close()
+        self._when_written(self._transport.close)
 
     def _way_in(self, receiver: Receiver) -> Callable[[bytes], None]:
         """What is called with each message while nothing has to wait."""
@@ -442,10 +531,11 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
                 self._transport.resume_reading()
 
     def _report_writing(self) -> None:
-        if self._receiver is None or self._writing_paused == self._reported_paused:
+        is_full = self._is_full()
+        if self._receiver is None or is_full == self._reported_paused:
             return
-        self._reported_paused = self._writing_paused
-        if self._writing_paused:
+        self._reported_paused = is_full
+        if is_full:
             self._receiver.writing_paused()
         else:
             self._receiver.writing_resumed()

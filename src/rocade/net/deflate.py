@@ -185,24 +185,26 @@ class Deflater:
         self._agreement = agreement
         self._zlib: Any = None
 
-    def deflate(self, message: bytes) -> bytes:
-        """The payload of a frame with RSV1 set.
+    def deflate(self, data: bytes | memoryview, *, is_last: bool = True) -> bytes:
+        """The payload of a frame with RSV1 set, or the next part of it.
 
         The peer's inflater must see every message in this order: whatever comes of this must be sent.
 
         Args:
-            message: not empty.
+            data: the message, or the next part of it; not empty.
+            is_last: whether the message ends with it.
         """
         compressor = self._zlib
         agreement = self._agreement
         if compressor is None:
             bits, level = -agreement.server_max_window_bits, agreement.memory_level
             compressor = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, bits, level)
-            # Where nothing is taken over, not even the memory has to stay.
-            if not agreement.server_no_context_takeover:
-                self._zlib = compressor
-        data: bytes = compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)
-        return data[: -len(_TAIL)]
+        # Where nothing is taken over, not even the memory has to stay.
+        self._zlib = None if is_last and agreement.server_no_context_takeover else compressor
+        deflated: bytes = compressor.compress(data)
+        if is_last:
+            deflated = (deflated + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(_TAIL)]
+        return deflated
 
 
 class Inflater:

@@ -31,6 +31,7 @@ from rocade.wamp.framing import (
     decode_reply,
     encode_handshake,
 )
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["LinkOptions", "RawSocketClientConnection", "RequestRefused", "Target", "dial_rawsocket", "dial_websocket"]
 
@@ -316,8 +317,9 @@ class WebSocketClientConnection(WebSocketConnection):
         super().connection_lost(exc)
         self._mask = _no_frame  # it belongs to the parser, which refers back to this
 
-    def _frame(self, payload: bytes) -> bytes:
-        frame: bytes = self._mask(self._own_type, payload)
+    def _frame(self, payload: bytes | Pieces) -> bytes:
+        # All of it is masked, which takes a copy anyway.
+        frame: bytes = self._mask(self._own_type, bytes(payload))
         return frame
 
     def _control_frame(self, opcode: int, payload: bytes) -> bytes:

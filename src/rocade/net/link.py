@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rocade.wamp.codec import Serializer
+from rocade.wamp.pieces import Pieces
+
+
+def unframed(payload: bytes | Pieces) -> bytes | Pieces:
+    """No frame at all: messages travel as they are."""
+    return payload
 
 
 class Wire:
@@ -26,8 +32,8 @@ class Wire:
         self,
         name: str,
         serializer: Serializer,
-        frame: Callable[[bytes], bytes],
-        unframe: Callable[[bytes], bytes] = bytes,
+        frame: Callable[[bytes | Pieces], bytes | Pieces],
+        unframe: Callable[[bytes | Pieces], bytes | Pieces] = unframed,
     ) -> None:
         """
         Args:
@@ -81,7 +87,7 @@ class Link(Protocol):
     max_send_bytes: int
     """Largest serialized message (bytes, without frame) that the peer accepts."""
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """Hand over framed messages, in order, as one write. Takes no copy of large ones."""
 
     def buffered_bytes(self) -> int:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
 from rocade.net.wires import MEMORY
 from rocade.wamp.codec import JSON, Serializer
+from rocade.wamp.pieces import Pieces
 
 logger = logging.getLogger("rocade.net")
 
@@ -51,10 +52,10 @@ class MemoryLink:
     def __repr__(self) -> str:
         return f"<MemoryLink {self.wire.name}>"
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """See `Link.write`."""
         if self._open and self._other is not None:
-            self._other._put(frames)
+            self._other._put(frames)  # type: ignore[arg-type]  # this wire leaves nothing in pieces
 
     def buffered_bytes(self) -> int:
         """See `Link.buffered_bytes`: what the other end has not taken yet."""

@@ -25,8 +25,9 @@ from rocade.net.deflate import (
 from rocade.net.framebuffer import Sizes
 from rocade.net.link import Receiver, Wire
 from rocade.net.websocket import INVALID_DATA, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
-from rocade.net.wires import BINARY, TEXT, websocket_frame
+from rocade.net.wires import BINARY, TEXT, message_frame, websocket_frame
 from rocade.wamp.batching import RECORD_SEPARATOR, batch, separator_of, unbatch
+from rocade.wamp.pieces import Pieces, pieces_of
 
 BATCH_BYTES = 64 * 1024
 """Longest batch of several messages: more would save nothing, and clients have limits, too."""
@@ -35,7 +36,10 @@ MIN_DEFLATED_BYTES = 64
 """Shorter messages are not compressed."""
 
 MAX_DEFLATED_BYTES = 1024 * 1024
-"""Longer messages are not compressed: every MiB holds the loop for some 25 ms, and for each receiver anew."""
+"""Longer messages are not compressed: every MiB takes some 25 ms, and for each receiver anew."""
+
+DEFLATED_AT_ONCE = 32 * 1024
+"""Bytes that are compressed in one round of the loop: it takes up to a millisecond."""
 
 COMPRESSED_SIZES = Sizes(rooms=(768,), kept=0, part=760)
 """How much is read at once of what may be compressed: a thousand times as much can come of it."""
@@ -76,30 +80,32 @@ class PackedConnection(WebSocketConnection):
 
     # Output.
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """See `Link.write`; these are messages that have no frames yet."""
-        if not self._open or not frames:
-            return
-        opcode = TEXT if self._is_text else BINARY
-        if not self._is_batched:
-            super().write([self._packed(opcode, message) for message in frames])
-        elif len(frames) == 1 or sum(map(len, frames)) <= BATCH_BYTES:
-            super().write((self._packed(opcode, self._batch(frames)),))
-        else:
-            super().write([self._packed(opcode, self._batch(part)) for part in _parts(frames)])
+        if self._open and frames:
+            messages = self._batches(frames) if self._is_batched else frames
+            self._write_packed(TEXT if self._is_text else BINARY, messages)
 
     def send(self, opcode: int, payload: bytes) -> None:
         """See `WebSocketConnection.send`."""
         if self._open:
-            super().write((self._packed(opcode, payload),))
+            self._write_packed(opcode, (payload,))
 
-    def _packed(self, opcode: int, payload: bytes) -> bytes:
-        if self._deflater is None or not MIN_DEFLATED_BYTES <= len(payload) <= MAX_DEFLATED_BYTES:
-            return websocket_frame(opcode, payload)
-        return websocket_frame(opcode | _RSV1, self._deflater.deflate(payload))
+    def _write_packed(self, opcode: int, messages: Sequence[bytes | Pieces]) -> None:
+        deflater = self._deflater
+        if deflater is None:
+            super().write([message_frame(opcode, message) for message in messages])
+        elif self._rest is None and sum(map(len, messages)) <= DEFLATED_AT_ONCE:
+            super().write([_deflated(deflater, opcode, bytes(message)) for message in messages])
+        else:
+            # Behind what waits to be compressed, too: the peer's inflater must see all of it in this order.
+            self._write_later((_deflated_later(deflater, opcode, messages),))
 
-    def _batch(self, messages: Sequence[bytes]) -> bytes:
-        return batch(messages, is_binary=not self._is_text, separator=self._separator)
+    def _batches(self, messages: Sequence[bytes | Pieces]) -> list[bytes | Pieces]:
+        is_binary, separator = not self._is_text, self._separator
+        if len(messages) == 1 or sum(map(len, messages)) <= BATCH_BYTES:
+            return [batch(messages, is_binary=is_binary, separator=separator)]
+        return [batch(part, is_binary=is_binary, separator=separator) for part in _parts(messages)]
 
     # Input: batches.
 
@@ -199,7 +205,48 @@ class PackedConnection(WebSocketConnection):
             self._plain_type = None
 
 
-def _parts(messages: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def _is_deflated(message: bytes | Pieces) -> bool:
+    return MIN_DEFLATED_BYTES <= len(message) <= MAX_DEFLATED_BYTES
+
+
+def _deflated(deflater: Deflater, opcode: int, message: bytes) -> bytes:
+    """The frame of a message that is not long."""
+    if _is_deflated(message):
+        return websocket_frame(opcode | _RSV1, deflater.deflate(message))
+    return websocket_frame(opcode, message)
+
+
+def _deflated_later(
+    deflater: Deflater, opcode: int, messages: Sequence[bytes | Pieces]
+) -> Iterator[bytes | memoryview]:
+    """The frames of messages, in parts with little work in each; some are empty."""
+    frames: list[bytes] = []
+    work = 0
+    for message in messages:
+        if len(message) > MAX_DEFLATED_BYTES:
+            yield b"".join(frames)
+            frames, work = [], 0
+            yield from pieces_of(message_frame(opcode, message))
+            continue
+        if work + len(message) > DEFLATED_AT_ONCE:
+            yield b"".join(frames)
+            frames, work = [], 0
+        data = memoryview(bytes(message))
+        deflated: list[bytes] = []
+        while len(data) > DEFLATED_AT_ONCE:
+            deflated.append(deflater.deflate(data[:DEFLATED_AT_ONCE], is_last=False))
+            data = data[DEFLATED_AT_ONCE:]
+            yield b""
+        work += len(data)
+        if deflated:
+            deflated.append(deflater.deflate(data))
+            frames.append(websocket_frame(opcode | _RSV1, b"".join(deflated)))
+        else:
+            frames.append(_deflated(deflater, opcode, bytes(message)))
+    yield b"".join(frames)
+
+
+def _parts(messages: Sequence[bytes | Pieces]) -> Iterator[Sequence[bytes | Pieces]]:
     """Messages in their order, in parts of up to `BATCH_BYTES`, where a single one is not longer."""
     start = size = 0
     for end, message in enumerate(messages):

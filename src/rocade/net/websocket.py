@@ -36,6 +36,7 @@ from rocade.net.wires import (
     PING,
     PONG,
     WEBSOCKET,
+    message_frame,
     serializer_of_subprotocol,
     subprotocols,
     websocket_frame,
@@ -363,7 +364,7 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def send(self, opcode: int, payload: bytes) -> None:
         """Write one message of whatever type; `write` writes those of the wire's own."""
-        self.write((websocket_frame(opcode, payload),))
+        self.write((message_frame(opcode, payload),))
 
     def close(self, reason: str = "", *, failure: bool = False) -> None:
         """See `Link.close`."""
@@ -511,8 +512,7 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _send_close(self, payload: bytes) -> None:
         self._close_sent = True
-        if self._transport is not None:
-            self._transport.write(self._control_frame(CLOSE, payload))
+        self._put(self._control_frame(CLOSE, payload))
 
     def _fail(self, code: int, text: str) -> None:
         """The peer broke the protocol: tell it and hang up."""

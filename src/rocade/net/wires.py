@@ -5,9 +5,10 @@ All connections of one kind share one object, so what goes to many of them is en
 
 from __future__ import annotations
 
-from rocade.net.link import Wire
+from rocade.net.link import Wire, unframed
 from rocade.wamp.codec import SERIALIZERS
 from rocade.wamp.framing import frame_message
+from rocade.wamp.pieces import LONG_BYTES, Pieces, pieces_of
 
 TEXT = 0x1
 """WebSocket opcode of a text message (RFC 6455, section 5.2)."""
@@ -36,24 +37,35 @@ def websocket_frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8, "big") + payload
 
 
-def text_frame(payload: bytes) -> bytes:
+def message_frame(opcode: int, payload: bytes | Pieces) -> bytes | Pieces:
+    """As `websocket_frame`, except that a long one is left in pieces."""
+    if isinstance(payload, Pieces) or len(payload) > LONG_BYTES:
+        return Pieces((bytes((0x80 | opcode, 127)) + len(payload).to_bytes(8, "big"), *pieces_of(payload)))
+    return websocket_frame(opcode, payload)
+
+
+def text_frame(payload: bytes | Pieces) -> bytes | Pieces:
     """A text message in one frame; `payload` is UTF-8."""
-    return websocket_frame(TEXT, payload)
+    return message_frame(TEXT, payload)
 
 
-def binary_frame(payload: bytes) -> bytes:
+def binary_frame(payload: bytes | Pieces) -> bytes | Pieces:
     """A binary message in one frame."""
-    return websocket_frame(BINARY, payload)
+    return message_frame(BINARY, payload)
 
 
-def websocket_payload(frame: bytes) -> bytes:
-    """What is in a frame made by `websocket_frame`."""
+def websocket_payload(frame: bytes | Pieces) -> bytes | Pieces:
+    """What is in a frame made by `message_frame`."""
+    if isinstance(frame, Pieces):
+        return frame.behind_first()
     length = frame[1]
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
-def rawsocket_payload(frame: bytes) -> bytes:
+def rawsocket_payload(frame: bytes | Pieces) -> bytes | Pieces:
     """What is in a RawSocket frame made by `frame_message`."""
+    if isinstance(frame, Pieces):
+        return frame.behind_first()
     return frame[4:]  # behind a byte for the kind of frame and three for its length
 
 
@@ -70,23 +82,17 @@ RAWSOCKET: dict[str, Wire] = {
 """Serializer name -> how its messages travel on RawSocket connections."""
 
 
-def _no_frame(payload: bytes) -> bytes:
-    return payload
-
-
 PACKED_WEBSOCKET: dict[str, Wire] = {
-    name: Wire(f"websocket.{name}.packed", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
+    name: Wire(f"websocket.{name}.packed", serializer, unframed) for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel to WebSocket clients that batch or compress: as they are, since the link
 itself makes frames of what it is to write."""
 
-MEMORY: dict[str, Wire] = {
-    name: Wire(f"memory.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
-}
+MEMORY: dict[str, Wire] = {name: Wire(f"memory.{name}", serializer, bytes) for name, serializer in SERIALIZERS.items()}
 """Serializer name -> how its messages travel within the process: as they are."""
 
 LONG_POLL: dict[str, Wire] = {
-    name: Wire(f"longpoll.{name}", serializer, _no_frame) for name, serializer in SERIALIZERS.items()
+    name: Wire(f"longpoll.{name}", serializer, unframed) for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel in HTTP responses: as they are; a batch is made of those that wait."""
 

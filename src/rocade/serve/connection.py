@@ -21,6 +21,7 @@ from rocade.serve.rates import Meter
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.handshake import LIFE_CYCLE, ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import Abort, Authenticate, CloseDetails, Goodbye, Hello, Message
+from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Checked, Job
@@ -386,7 +387,7 @@ class Connection:
         self.state = advance(ROUTER, self.state, Direction.SENT, message)
         self.outbox.put(self._framed(message))
 
-    def _framed(self, message: Message) -> bytes:
+    def _framed(self, message: Message) -> bytes | Pieces:
         wire = self.link.wire
         return wire.frame(wire.serializer.encode(message))
 

@@ -34,14 +34,12 @@ from rocade.serve.flushing import Flusher
 from rocade.serve.session import ConnectedSession
 from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation, too_large
 from rocade.wamp.codec import Serializer
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["Delivery", "EventStore"]
 
 ANSWER_DEADLINE = 15.0
 """Seconds after which a procedure of the router's own that has to find something out gives up."""
-
-LARGE_FRAME = 256 * 1024
-"""Bytes of a message from which on it is not written to all of its receivers in one round of the loop."""
 
 logger = logging.getLogger("rocade.gateway")
 
@@ -137,7 +135,7 @@ class Delivery:
     ) -> bool:
         """The same message to many: encoded and framed once for each kind of link among them."""
         # wire -> framed message, or why there is none
-        frames: dict[Wire, bytes | PayloadNotSerializable] = {}
+        frames: dict[Wire, bytes | Pieces | PayloadNotSerializable] = {}
         # serializer -> the message on its way into that
         translations: dict[Serializer, Translation] = {}
         for receiver in receivers:
@@ -147,11 +145,10 @@ class Delivery:
             if frame is None:
                 try:
                     frame = wire.frame(wire.serializer.encode(effect.message, effect.origin))
-                    self._flusher.is_slow = self._flusher.is_slow or len(frame) > LARGE_FRAME
                 except PayloadNotSerializable as error:
                     frame = error
                 frames[wire] = frame
-            if type(frame) is bytes:
+            if type(frame) is bytes or type(frame) is Pieces:
                 if len(frame) > outbox.max_send_bytes:
                     effects.extend(_undeliverable(realm, effect, receiver, *too_large(receiver, len(frame))))
                 else:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
-from rocade.net.link import Wire
+from rocade.net.link import Wire, unframed
 from rocade.router.permissions import EVERYTHING, Role
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.codec import MSGPACK
@@ -19,6 +19,7 @@ from rocade.wamp.messages import (
     Error,
     Result,
 )
+from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
@@ -31,7 +32,7 @@ __all__ = ["InternalCalls"]
 MAX_ANSWER_BYTES = 64 * 1024
 """Longest answer to a call of the router itself: it is decoded here and now."""
 
-_WIRE = Wire("internal", MSGPACK, bytes)
+_WIRE = Wire("internal", MSGPACK, unframed)
 _TRUSTED = Role("trusted", [EVERYTHING])
 
 
@@ -127,13 +128,13 @@ class _Caller:
     def drop(self, slot: Slot) -> None:
         """It will not; there is another one."""
 
-    def fill(self, _slot: Slot, frame: bytes) -> None:
+    def fill(self, _slot: Slot, frame: bytes | Pieces) -> None:
         """It has come."""
         self.put(frame)
 
-    def put(self, frame: bytes) -> None:
+    def put(self, frame: bytes | Pieces) -> None:
         """An answer has come."""
-        message = MSGPACK.decode(frame)
+        message = MSGPACK.decode(bytes(frame))
         assert isinstance(message, Result | Error), "it only calls"
         answer = self._pending.pop(message.request, None)
         if answer is None or answer.done():

@@ -8,10 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rocade.net.link import Link
+from rocade.serve.translation import Slot
+from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.flushing import Flusher
-    from rocade.serve.translation import Slot
 
 __all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
 
@@ -66,17 +67,17 @@ class Outbox:
         self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
         self._flusher = flusher
         self._limit = limit
-        self._frames: list[bytes] = []
+        self._frames: list[bytes | Pieces] = []
         self._waiting = 0
         self._paused = False
         self._closed = False
         # The first slot that is not filled, and all that was put behind it; None where there is none.
-        self._behind: deque[bytes | Slot] | None = None
+        self._behind: deque[bytes | Pieces | Slot] | None = None
         self._behind_bytes = 0
         # Whether what is put in goes another way than usual: nowhere, since this is closed, or behind a slot.
         self._is_apart = False
 
-    def put(self, frame: bytes) -> None:
+    def put(self, frame: bytes | Pieces) -> None:
         """Add a framed message; it is written with the next flush, or once the link takes more."""
         if self._is_apart:
             self._put_behind(frame)
@@ -98,7 +99,7 @@ class Outbox:
             self._is_apart = True
         self._behind.append(slot)
 
-    def fill(self, slot: Slot, frame: bytes) -> None:
+    def fill(self, slot: Slot, frame: bytes | Pieces) -> None:
         """The framed message of a slot is there."""
         if self._behind is not None and slot in self._behind:
             self._behind[self._behind.index(slot)] = frame
@@ -111,7 +112,7 @@ class Outbox:
             self._behind.remove(slot)
             self._release()
 
-    def _put_behind(self, frame: bytes) -> None:
+    def _put_behind(self, frame: bytes | Pieces) -> None:
         if self._behind is not None:
             self._behind.append(frame)
             self._behind_bytes += len(frame)
@@ -125,8 +126,7 @@ class Outbox:
         frames = self._frames
         if not frames and not self._paused:
             self._flusher.needs_flush(self)
-        while behind and isinstance(behind[0], bytes):
-            frame = behind[0]
+        while behind and not isinstance(frame := behind[0], Slot):
             frames.append(frame)
             self._waiting += len(frame)
             self._behind_bytes -= len(frame)

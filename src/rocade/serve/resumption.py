@@ -19,7 +19,9 @@ from rocade.errors import HandshakeRefused, PayloadNotSerializable, PayloadTooLa
 from rocade.net.link import Link, Wire
 from rocade.serve.admission import Admission
 from rocade.serve.outbox import Outbox
+from rocade.serve.translation import Slot
 from rocade.wamp.messages import Hello, Message, Received
+from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from rocade.serve.flushing import Flusher
     from rocade.serve.gateway import Gateway
     from rocade.serve.session import ConnectedSession
-    from rocade.serve.translation import Slot
 
 __all__ = ["ResumableAdmission", "ResumableOutbox", "Resumption", "find"]
 
@@ -63,11 +64,11 @@ class ResumableOutbox(Outbox):
         self.received = 0
         self.resumption: Resumption | None = None
         # Messages, and the slots of those that are still being translated, which count as one each.
-        self._kept: deque[bytes | Slot] = deque()
+        self._kept: deque[bytes | Pieces | Slot] = deque()
         self._kept_bytes = 0
         self._attached = True
 
-    def put(self, frame: bytes) -> None:
+    def put(self, frame: bytes | Pieces) -> None:
         """Add a framed message of the session: sent now or after a resumption, kept until it is confirmed."""
         if self._is_apart or not self._attached or self.resumption is None:
             self._put_otherwise(frame)
@@ -85,7 +86,7 @@ class ResumableOutbox(Outbox):
         if self._kept_bytes > self._limit:
             self._overflow()
 
-    def _put_otherwise(self, frame: bytes) -> None:
+    def _put_otherwise(self, frame: bytes | Pieces) -> None:
         """As `put`: nowhere, behind a slot, without a connection, or after the end of the session."""
         if self._closed:
             return
@@ -108,7 +109,7 @@ class ResumableOutbox(Outbox):
         if self._attached:
             super().put_slot(slot)
 
-    def fill(self, slot: Slot, frame: bytes) -> None:
+    def fill(self, slot: Slot, frame: bytes | Pieces) -> None:
         """See `Outbox.fill`. The session may be on another kind of link by now, with the same serializer."""
         if slot.wire is not self.wire:
             frame = _reframed(frame, slot.wire, self.wire)
@@ -141,7 +142,7 @@ class ResumableOutbox(Outbox):
         self._kept.clear()
         self._kept_bytes = 0
 
-    def put_uncounted(self, frame: bytes) -> None:
+    def put_uncounted(self, frame: bytes | Pieces) -> None:
         """Add a framed message that is none of the session's: neither counted nor sent again."""
         if self._attached:
             super().put(frame)
@@ -192,12 +193,12 @@ class ResumableOutbox(Outbox):
         before, after, kept = self.wire, link.wire, self._kept
         max_send_bytes = link.max_send_bytes + len(after.frame(b""))
         try:
-            is_long = self._kept_bytes > MAX_TRANSLATED_BYTES or not all(isinstance(frame, bytes) for frame in kept)
+            is_long = self._kept_bytes > MAX_TRANSLATED_BYTES or any(type(frame) is Slot for frame in kept)
             if after.serializer is not before.serializer and is_long:
                 text = f"{self._kept_bytes} bytes are too many to be translated from {before.serializer.name}"
                 raise PayloadTooLarge(text)
             if after is not before:
-                kept = deque(_reframed(frame, before, after) if isinstance(frame, bytes) else frame for frame in kept)
+                kept = deque(frame if isinstance(frame, Slot) else _reframed(frame, before, after) for frame in kept)
             longest = max(map(len, kept), default=0)
             if longest > max_send_bytes:
                 text = f"{longest} bytes are more than the {link.max_send_bytes} that this connection accepts"
@@ -218,10 +219,10 @@ class ResumableOutbox(Outbox):
         self._attached = True
         self.take_over(previous)
         for frame in self._kept:
-            if isinstance(frame, bytes):
-                super().put(frame)
-            else:
+            if isinstance(frame, Slot):
                 super().put_slot(frame)
+            else:
+                super().put(frame)
 
     def _overflow(self) -> None:
         if self._attached:
@@ -230,10 +231,12 @@ class ResumableOutbox(Outbox):
             self.resumption.end_soon(f"more than {self._limit} bytes are unconfirmed")
 
 
-def _reframed(frame: bytes, before: Wire, after: Wire) -> bytes:
+def _reframed(frame: bytes | Pieces, before: Wire, after: Wire) -> bytes | Pieces:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
-        payload = after.serializer.encode(before.serializer.decode(payload), before.serializer, MAX_TRANSLATED_BYTES)
+        payload = after.serializer.encode(
+            before.serializer.decode(bytes(payload)), before.serializer, MAX_TRANSLATED_BYTES
+        )
     return after.frame(payload)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rocade.errors import InvalidMessage
 from rocade.net.link import Link, Receiver
 from rocade.wamp import messages
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["Observer", "Sighting", "tapped"]
 
@@ -74,10 +75,10 @@ class _TappedLink:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._link, name)
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """See `Link.write`."""
         for frame in frames:
-            self._observe("to", self._link.wire.unframe(frame))
+            self._observe("to", bytes(self._link.wire.unframe(frame)))
         self._link.write(frames)
 
 

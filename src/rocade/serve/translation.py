@@ -16,6 +16,7 @@ from rocade.net.link import Wire
 from rocade.router.effects import Deliver
 from rocade.wamp.codec import Serializer
 from rocade.wamp.large import payload_of
+from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Translated, Worker
@@ -63,7 +64,7 @@ class Slot:
         self._receivers.append(receiver)
         receiver.outbox.put_slot(self)
 
-    def fill(self, data: bytes, undeliverable: Undeliverable) -> None:
+    def fill(self, data: bytes | Pieces, undeliverable: Undeliverable) -> None:
         """The message is there, serialized but without a frame."""
         try:
             frame = self.wire.frame(data)

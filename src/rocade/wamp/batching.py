@@ -6,8 +6,10 @@ Sans-I/O. Specification: advanced/transport_batched_websocket.md.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from rocade.errors import ProtocolViolation
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["RECORD_SEPARATOR", "batch", "separator_of", "unbatch"]
 
@@ -20,20 +22,31 @@ _AUTOBAHN_SEPARATOR = b"\x18"
 _LENGTH_BYTES = 4
 
 
-def batch(messages: Sequence[bytes], *, is_binary: bool, separator: bytes = RECORD_SEPARATOR) -> bytes:
-    """One batch of some messages.
+def batch(
+    messages: Sequence[bytes | Pieces], *, is_binary: bool, separator: bytes = RECORD_SEPARATOR
+) -> bytes | Pieces:
+    """One batch of some messages; left in pieces if one of them is.
 
     Args:
         messages: serialized, at least one.
         is_binary: whether their serializer is, so that lengths are written instead of separators.
         separator: for JSON; see `separator_of`.
     """
-    if not is_binary:
-        return messages[0] + separator if len(messages) == 1 else separator.join((*messages, b""))
-    parts: list[bytes] = []
+    if not is_binary and len(messages) == 1 and isinstance(messages[0], bytes):
+        return messages[0] + separator
+    parts: list[Any] = []
+    is_long = False
     for message in messages:
-        parts += (len(message).to_bytes(_LENGTH_BYTES, "big"), message)
-    return b"".join(parts)
+        if is_binary:
+            parts.append(len(message).to_bytes(_LENGTH_BYTES, "big"))
+        if isinstance(message, Pieces):
+            parts += message
+            is_long = True
+        else:
+            parts.append(message)
+        if not is_binary:
+            parts.append(separator)
+    return Pieces(parts) if is_long else b"".join(parts)
 
 
 def unbatch(data: bytes, *, is_binary: bool) -> Iterator[bytes]:

@@ -171,11 +171,20 @@ def dump_array(array: tuple[Any, ...] | Message) -> bytes:
     """
     if isinstance(array, Message):
         return dump(_builtins(array))
+    return b"".join(array_parts(array))
+
+
+def array_parts(array: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What `dump_array` joins: objects with a buffer.
+
+    Raises:
+        PayloadNotSerializable: there is no CBOR for it.
+    """
     end = len(array)
     while type(array[end - 1]) is Raw:
         end -= 1
     head = dump(_builtins(array[:end]))
-    return b"".join((bytes((_ARRAY + len(array),)), head[1:], *array[end:]))
+    return bytes((_ARRAY + len(array),)), head[1:], *array[end:]
 
 
 def _builtins(value: Any) -> Any:

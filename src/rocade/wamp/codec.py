@@ -22,6 +22,7 @@ from msgspec import Raw
 from rocade.errors import InvalidMessage, NotUtf8, PayloadNotSerializable, TranslationTakesLong
 from rocade.wamp import messages, payload
 from rocade.wamp.messages import NO_PAYLOAD, Message
+from rocade.wamp.pieces import LONG_BYTES, Pieces
 
 DEFAULT_MAX_DEPTH = 128
 """How deep lists and maps of a payload may be nested."""
@@ -113,8 +114,8 @@ class Serializer(ABC):
 
     def encode(
         self, message: Message, origin: Serializer | None = None, max_transcoded: int = MAX_TRANSCODED_BYTES
-    ) -> bytes:
-        """Bytes of a message.
+    ) -> bytes | Pieces:
+        """Bytes of a message; those of a long one are left in pieces.
 
         Args:
             message: what to encode. Empty `args` and `kwargs` are left out.
@@ -149,12 +150,17 @@ class Serializer(ABC):
             return self.encode_array((*head(message), args))
         return self.encode_array(head(message))
 
-    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
-        """As `encode_array`, with one copy of the payload: an encoder copies all it has when it needs more room."""
-        return self.encode_array((*head, *payload))
+    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes | Pieces:
+        """As `encode_array`, but the payload is copied once, or never: an encoder copies all it has for more room."""
+        parts = self._around(head, payload)
+        return Pieces(parts) if sum(map(len, payload)) > LONG_BYTES else b"".join(parts)
+
+    @abstractmethod
+    def _around(self, head: tuple[Any, ...], payload: tuple[Raw, ...]) -> tuple[Any, ...]:
+        """What `encode_array` would join, with the payload as it is."""
 
 
-# Bytes of a payload from which on it is worth the trouble to copy it only once.
+# Bytes of a payload from which on it is worth the trouble not to copy it more than once.
 _JOINED_BYTES = 64 * 1024
 
 # Bytes of a binary message from which on the garbage collector rests while the payload is looked through: walking
@@ -232,8 +238,8 @@ class _Json(Serializer):
     def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
         raise AssertionError("replaced by the encoder's own method in __init__")
 
-    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
-        return b"".join((self.encode_array(head)[:-1], *(part for raw in payload for part in (b",", raw)), b"]"))
+    def _around(self, head: tuple[Any, ...], payload: tuple[Raw, ...]) -> tuple[Any, ...]:
+        return self.encode_array(head)[:-1], *(part for raw in payload for part in (b",", raw)), b"]"
 
     def load(self, raw: Raw | bytes) -> Any:
         return payload.load_json(raw)
@@ -289,10 +295,9 @@ class _MessagePack(Serializer):
     def encode_array(self, array: tuple[Any, ...] | Message) -> bytes:
         raise AssertionError("replaced by the encoder's own method in __init__")
 
-    def _join(self, head: tuple[Any, ...], *payload: Raw) -> bytes:
+    def _around(self, head: tuple[Any, ...], payload: tuple[Raw, ...]) -> tuple[Any, ...]:
         # A message has so few elements that their number is in the first byte.
-        first = bytes((_MSGPACK_ARRAY + len(head) + len(payload),))
-        return b"".join((first, self.encode_array(head)[1:], *payload))
+        return bytes((_MSGPACK_ARRAY + len(head) + len(payload),)), self.encode_array(head)[1:], *payload
 
     def load(self, raw: Raw | bytes) -> Any:
         try:
@@ -335,6 +340,11 @@ class _Cbor(Serializer):
         from rocade.wamp import cbor
 
         return cbor.dump_array(array)
+
+    def _around(self, head: tuple[Any, ...], payload: tuple[Raw, ...]) -> tuple[Any, ...]:
+        from rocade.wamp import cbor
+
+        return cbor.array_parts((*head, *payload))
 
     def load(self, raw: Raw | bytes) -> Any:
         from rocade.wamp import cbor

@@ -11,6 +11,7 @@ from enum import IntEnum
 from io import BytesIO
 
 from rocade.errors import PayloadTooLarge, ProtocolViolation
+from rocade.wamp.pieces import LONG_BYTES, Pieces, pieces_of
 
 MAGIC = 0x7F
 """First byte of every RawSocket handshake; no HTTP request can begin with it."""
@@ -170,14 +171,14 @@ def _require_magic(data: bytes) -> None:
         raise HandshakeError(f"not a RawSocket handshake: it begins with 0x{data[0]:02x} instead of 0x{MAGIC:02x}")
 
 
-def frame_message(payload: bytes) -> bytes:
-    """A frame around one serialized message.
+def frame_message(payload: bytes | Pieces) -> bytes | Pieces:
+    """A frame around one serialized message; that of a long one is left in pieces.
 
     Raises:
         PayloadTooLarge: the message is longer than 16 MiB, the most a frame can carry.
     """
-    if len(payload) >= MAX_LENGTH_LIMIT:
-        return encode_header(FrameType.MESSAGE, len(payload)) + payload
+    if isinstance(payload, Pieces) or len(payload) > LONG_BYTES:
+        return Pieces((encode_header(FrameType.MESSAGE, len(payload)), *pieces_of(payload)))
     return len(payload).to_bytes(_HEADER_BYTES, "big") + payload
 
 

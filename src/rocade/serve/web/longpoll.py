@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from rocade.errors import ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link, LinkInfo, Receiver
+from rocade.net.long_writes import next_slice
 from rocade.net.tally import Tally
 from rocade.net.upgrade import Cookies, OriginPolicy, UpgradeRefused, header_map
 from rocade.net.wires import LONG_POLL, serializer_of_subprotocol, subprotocols
@@ -26,6 +28,7 @@ from rocade.serve.web.longpoll_link import Answer, LongPollLink
 from rocade.serve.web.plain import method_not_allowed, not_found, path_below, plain_answer, refuse_websocket
 from rocade.serve.web.request_order import RequestOrder
 from rocade.wamp.batching import separator_of, unbatch
+from rocade.wamp.pieces import pieces_of
 
 __all__ = ["LongPoll", "LongPollOptions"]
 
@@ -54,7 +57,6 @@ _CONTENT_TYPES = {
     "msgpack": "application/x-msgpack",
     "cbor": "application/cbor",
 }
-_CHUNK = 64 * 1024
 _BATCH_TYPE = "application/octet-stream"
 
 
@@ -339,17 +341,19 @@ class _Messages(Response):
 
     def __init__(self, link: LongPollLink) -> None:
         content_type = _BATCH_TYPE if link.is_batched else _CONTENT_TYPES[link.wire.serializer.name]
-        super().__init__(link.fetch(), headers={"content-type": content_type})
+        body = link.fetch()
+        super().__init__(headers={"content-type": content_type, "content-length": str(len(body))})
+        self._rest = deque(pieces_of(body))
         self._link = link
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         clock = asyncio.get_running_loop().time
-        body = bytes(self.body)
-        for start in range(0, len(body), _CHUNK):
-            end = start + _CHUNK
-            await send({"type": "http.response.body", "body": body[start:end], "more_body": end < len(body)})
+        while self._rest:
+            chunk = b"".join(next_slice(self._rest))
+            await send({"type": "http.response.body", "body": chunk, "more_body": bool(self._rest)})
             self._link.last_request = clock()
+            await asyncio.sleep(0)  # for everybody else: `send` does not wait before the client reads too slowly
 
 
 class _Open(msgspec.Struct):

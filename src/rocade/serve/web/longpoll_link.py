@@ -13,6 +13,7 @@ from starlette.types import Receive
 
 from rocade.net.link import LinkInfo, Receiver, Wire
 from rocade.wamp.batching import RECORD_SEPARATOR, batch
+from rocade.wamp.pieces import Pieces
 
 __all__ = ["Answer", "LongPollLink"]
 
@@ -94,7 +95,7 @@ class LongPollLink:
         self._close_timeout = close_timeout
         self._receiver: Receiver | None = None
         # Messages for the client that no request has fetched yet.
-        self._queue: deque[bytes] = deque()
+        self._queue: deque[bytes | Pieces] = deque()
         self._queued_bytes = 0
         self._open = True
         # Loop time until when what waits may be fetched, once the router has closed.
@@ -112,7 +113,7 @@ class LongPollLink:
 
     # --- what `Link` offers -----------------------------------------------------------------------
 
-    def write(self, frames: Sequence[bytes]) -> None:
+    def write(self, frames: Sequence[bytes | Pieces]) -> None:
         """See `Link.write`."""
         if not self._open:
             return
@@ -226,7 +227,7 @@ class LongPollLink:
         self.lose(self._end)
         return Answer.CLOSED
 
-    def fetch(self) -> bytes:
+    def fetch(self) -> bytes | Pieces:
         """The body of a response with what waits: one message, or a batch."""
         messages = [self._queue.popleft()]
         if self.is_batched:
