@@ -12,14 +12,12 @@ import fnmatch
 import json
 import os
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.clients import BenchmarkError
-from benchmarks.held import large
+from benchmarks.held import bursts, hostile, joining, large, many, matching, slow
 from benchmarks.held.stage import LOADS, Found, Load, Stage
 from benchmarks.report import header, median, number, table, warn
 from benchmarks.routers import Cores, raise_file_limit, rocade, split_cores
@@ -28,7 +26,7 @@ __all__ = ["main"]
 
 HOLDS_FILE = Path(__file__).with_name("HOLDS.md")
 
-GROUPS = (large,)
+GROUPS = (large, many, slow, bursts, matching, hostile, joining)
 """Modules that fill the catalogue."""
 
 
@@ -57,7 +55,7 @@ def play(load: Load, cores: Cores, runs: int, options: argparse.Namespace) -> Fo
                 load.play(stage)
                 stage.clear()
                 stage.settle()
-            except (BenchmarkError, OSError, IndexError, KeyError) as error:
+            except Exception as error:  # whatever fails is not to take the other loads' figures along
                 warn(f"{load.name}: {type(error).__name__}: {error}\n{stage.log()}")
                 stage.found.remarks.append(f"failed: {str(error)[:80]}")
                 break
@@ -95,8 +93,8 @@ def render(rows: Sequence[Sequence[str]], head: Sequence[str], runs: int) -> str
             "",
             *table(COLUMNS, rows),
             "",
-            f"Every load was played {runs} times. A round of the loop runs all that is ready: callbacks, and reads from "
-            "many sockets. All times but the one called wall are CPU time of the loop's thread.",
+            f"Every load was played {runs} times. A round of the loop runs all that is ready: callbacks, and reads "
+            "from many sockets. All times but the one called wall are CPU time of the loop's thread.",
             "",
         ]
     )

@@ -263,7 +263,12 @@ def _resumption_loads() -> None:
                 peer.close()
                 again = stage.connect(second)
                 token = welcome[2]["resume-token"]
-                details = {"roles": {}, "resume-session": welcome[1], "resume-token": token, "received": 1}
+                details = {
+                    "roles": {"publisher": {}},
+                    "resume-session": welcome[1],
+                    "resume-token": token,
+                    "received": 1,
+                }
                 again.send_bytes(again.encoded([1, "realm1", details]))
                 again.stop_looking()
 

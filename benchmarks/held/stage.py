@@ -29,6 +29,14 @@ __all__ = ["LOADS", "Found", "Load", "Stage", "load"]
 
 STATIC_BYTES = 100 * 1024 * 1024
 SECRET = "a secret of the load generator"
+SCRAM_USER = {
+    "kdf": "pbkdf2",
+    "iterations": 4096,
+    "salt": "00" * 16,
+    "stored-key": "11" * 32,
+    "server-key": "22" * 32,
+    "role": "user",
+}
 QUIET_SECONDS = 0.12
 MOST_SECONDS = 60.0
 """A load that is not over by then is cut off, which says so in its row."""
@@ -106,6 +114,10 @@ def configuration(port: int, tls_port: int, folder: Path) -> dict[str, Any]:
             "websocket": {
                 "ws": {"type": "websocket"},
                 "deflated": {"type": "websocket", "options": {"compression": {"deflate": {}}}},
+                "scram": {
+                    "type": "websocket",
+                    "auth": {"scram": {"type": "static", "principals": {"user1": SCRAM_USER}}},
+                },
                 "cra": {"type": "websocket", "auth": {"wampcra": {"type": "static", "users": principals}}},
             },
             "web": {
@@ -178,6 +190,7 @@ class Stage:
         (folder / "web").mkdir()
         with (folder / "web" / "large").open("wb") as file:
             file.truncate(STATIC_BYTES)
+        (folder / "web" / "small").write_text("small")
         make_certificate(folder)
         config = folder / "config.json"
         config.write_text(json.dumps(configuration(self.port, self.tls_port, folder)))
