@@ -18,7 +18,7 @@ from types import FrameType
 
 import uvloop
 
-from benchmarks import noisy
+from benchmarks import holds, noisy
 from benchmarks.clients import BenchmarkError, NotOffered
 from benchmarks.loads import HEADLINES, LOADS, Load, Site, run_load
 from benchmarks.report import Results, Start, header, render, warn
@@ -44,7 +44,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Put WAMP routers under the same loads, on this machine, interleaved, and compare them. "
-        "`scripts/bench noisy` is another command: what one client does to another.",
+        "`scripts/bench noisy` and `scripts/bench holds` are other commands: what one client does to another, and for "
+        "how long it can hold the event loop.",
     )
     parser.add_argument(
         "--routers",
@@ -209,6 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["noisy"]:
         return noisy.main(arguments[1:])
+    if arguments[:1] == ["holds"]:
+        return holds.main(arguments[1:])
     options = parse_arguments(arguments)
     if options.list:
         for load in LOADS.values():
