@@ -86,10 +86,10 @@ class Peer:
 
     # --- what the link tells ----------------------------------------------------------------------
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """One serialized message has arrived."""
         try:
-            message = self._decode(data)
+            message = self._decode(data)  # type: ignore[arg-type]  # views come from batches, which nobody asked for
             handle = self._handlers.get(type(message))
             if handle is None:
                 self._life_cycle(message)

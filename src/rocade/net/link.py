@@ -122,9 +122,10 @@ class Link(Protocol):
 class Receiver(Protocol):
     """Who interprets what arrives on a link. A link calls these on its event loop, never from inside `write`."""
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """One whole serialized message has arrived. `data` is the receiver's to keep.
 
+        It is a view only if it is longer than `LONG_BYTES` (of `wamp.pieces`) and was part of something longer yet.
         Nobody has looked into it: text may turn out not to be UTF-8, see `Link.invalid_text`.
         """
 

@@ -242,9 +242,9 @@ class MemoryClient:
         """Close the link."""
         self.link.close()
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """See `Receiver`."""
-        self._messages.append(data)
+        self._messages.append(bytes(data))
         self._bytes += len(data)
         if self._bytes > HIGH_WATER:
             self.link.pause_reading()

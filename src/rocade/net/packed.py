@@ -26,7 +26,7 @@ from rocade.net.framebuffer import Sizes
 from rocade.net.link import Receiver, Wire
 from rocade.net.websocket import INVALID_DATA, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
 from rocade.net.wires import BINARY, TEXT, message_frame, websocket_frame
-from rocade.wamp.batching import RECORD_SEPARATOR, batch, separator_of, unbatch
+from rocade.wamp.batching import RECORD_SEPARATOR, batch, cut_out, separator_of, unbatch
 from rocade.wamp.pieces import Pieces, pieces_of
 
 BATCH_BYTES = 64 * 1024
@@ -119,17 +119,17 @@ class PackedConnection(WebSocketConnection):
                 self._separator = separator_of(data)
             # A single message is the usual case, and twice as fast without an iterator.
             if data and data.find(self._separator) == len(data) - 1:
-                self._receiver.message_received(data[:-1])
+                self._receiver.message_received(cut_out(data, 0, len(data) - 1))
                 return
         elif len(data) >= _LENGTH_BYTES and int.from_bytes(data[:_LENGTH_BYTES], "big") == len(data) - _LENGTH_BYTES:
-            self._receiver.message_received(data[_LENGTH_BYTES:])
+            self._receiver.message_received(cut_out(data, _LENGTH_BYTES, len(data)))
             return
         self._handle_messages(self._messages_of(data))
 
-    def _messages_of(self, data: bytes) -> Iterator[bytes]:
+    def _messages_of(self, data: bytes) -> Iterator[bytes | memoryview]:
         yield from unbatch(data, is_binary=not self._is_text)
 
-    def _handle_messages(self, messages: Iterator[bytes]) -> None:
+    def _handle_messages(self, messages: Iterator[bytes | memoryview]) -> None:
         """Deliver messages of a batch, until they must wait: the receiver has paused, or others want their turn."""
         size = 0
         try:
@@ -147,7 +147,7 @@ class PackedConnection(WebSocketConnection):
         except ProtocolViolation as violation:
             self._fail(PROTOCOL_ERROR, str(violation))
 
-    def _wait_with(self, messages: Iterator[bytes]) -> None:
+    def _wait_with(self, messages: Iterator[bytes | memoryview]) -> None:
         self._hold()
         assert self._held is not None
         self._held.appendleft(messages)

@@ -69,7 +69,8 @@ class _Echo:
         is_binary = link.wire.serializer.is_binary
         self._own, self._other = (BINARY, TEXT) if is_binary else (TEXT, BINARY)
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
+        assert isinstance(data, bytes), "views come from batches"
         opcode = self._other if type(data) is _OtherType else self._own
         if opcode == TEXT and not _is_utf8(data):
             self._link.fail_text()

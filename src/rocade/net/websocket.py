@@ -317,7 +317,8 @@ class WebSocketConnection(StreamLink, WSListener):
     def buffer_updated(self, nbytes: int) -> None:
         """Work off what has been read."""
         self.heard = True
-        begin = perf_counter() if nbytes >= LARGE_READ else 0.0
+        # The last part of a long message may be short, and brings all of it.
+        begin = perf_counter() if nbytes >= LARGE_READ or self._fragments is not None else 0.0
         if nbytes > TURN_BYTES:
             self._begin_turn()
             self._parse(nbytes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import socket
 import subprocess
 import sys
@@ -113,7 +114,7 @@ class Worker:
         """The process, if there is one at the moment."""
         return None if self._process is None else self._process.pid
 
-    def check(self, data: bytes, serializer: Serializer, done: Callable[[Checked], None]) -> Job:
+    def check(self, data: bytes | memoryview, serializer: Serializer, done: Callable[[Checked], None]) -> Job:
         """Decode a message.
 
         Args:
@@ -208,7 +209,7 @@ class Worker:
             process = await self._started()
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self._complain(error)
-            reply, parts = work.carry_out(job.request, job.parts)
+            reply, parts = work.carry_out(job.request, [bytes(part) for part in job.parts])
             return _result(job, reply, parts, self._memory_limit)
         try:
             async with asyncio.timeout(self._time_limit):
@@ -316,7 +317,10 @@ class _Process:
 
     async def _receive(self, size: int) -> memoryview:
         loop = asyncio.get_running_loop()
-        data = memoryview(bytearray(size))
+        # Pages are made as they are filled, instead of all at once.
+        data = memoryview(
+            mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if size > _SLICE_BYTES else bytearray(size)
+        )
         rest = data
         while rest:
             count = await loop.sock_recv_into(self._connection, rest[:_SLICE_BYTES])

@@ -106,20 +106,20 @@ class Connection:
         self._quick_bytes = MAX_HANDSHAKE_BYTES
         # While a long message is looked through elsewhere, and what has come behind it although reading is paused.
         self._check: Job | None = None
-        self._behind: deque[bytes] | None = None
+        self._behind: deque[bytes | memoryview] | None = None
         self._pauses = 0
         self._expect_hello()
 
     # --- what the link tells ----------------------------------------------------------------------
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """One serialized message has arrived."""
         if self.state is SessionState.ABORTED:
             return
         try:
             if len(data) > self._quick_bytes and self._is_taken_apart(data):
                 return
-            message = self._decode(data)
+            message = self._decode(data)  # type: ignore[arg-type]  # views are long
             if self._admission is not None and type(message) not in LIFE_CYCLE:
                 self._admission.submit(message)
             else:
@@ -169,7 +169,7 @@ class Connection:
 
     # --- long messages ----------------------------------------------------------------------------
 
-    def _is_taken_apart(self, data: bytes) -> bool:
+    def _is_taken_apart(self, data: bytes | memoryview) -> bool:
         """Take a message that is long, or has come behind a long one; False if it can be decoded here and now.
 
         Raises:

@@ -92,7 +92,7 @@ class _TappedReceiver:
         self.writing_resumed = receiver.writing_resumed
         self.link_lost = receiver.link_lost
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """See `Receiver.message_received`."""
-        self._observe("from", data)
+        self._observe("from", bytes(data))
         self._receiver.message_received(data)

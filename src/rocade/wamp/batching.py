@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rocade.errors import ProtocolViolation
-from rocade.wamp.pieces import Pieces
+from rocade.wamp.pieces import LONG_BYTES, Pieces
 
-__all__ = ["RECORD_SEPARATOR", "batch", "separator_of", "unbatch"]
+__all__ = ["RECORD_SEPARATOR", "batch", "cut_out", "separator_of", "unbatch"]
 
 RECORD_SEPARATOR = b"\x1e"
 """What stands behind each message of a JSON batch."""
@@ -49,8 +49,8 @@ def batch(
     return Pieces(parts) if is_long else b"".join(parts)
 
 
-def unbatch(data: bytes, *, is_binary: bool) -> Iterator[bytes]:
-    """The messages of a batch, in order.
+def unbatch(data: bytes, *, is_binary: bool) -> Iterator[bytes | memoryview]:
+    """The messages of a batch, in order; long ones are views of it, since cutting them out would copy them.
 
     Args:
         data: the batch.
@@ -69,23 +69,28 @@ def separator_of(data: bytes) -> bytes:
     return _AUTOBAHN_SEPARATOR if data.endswith(_AUTOBAHN_SEPARATOR) else RECORD_SEPARATOR
 
 
-def _separated(data: bytes) -> Iterator[bytes]:
+def cut_out(data: bytes, start: int, end: int) -> bytes | memoryview:
+    """A part of some bytes: a copy, or a view if it is long."""
+    return data[start:end] if end - start <= LONG_BYTES else memoryview(data)[start:end]
+
+
+def _separated(data: bytes) -> Iterator[bytes | memoryview]:
     separator = separator_of(data)
     start = 0
     while start < len(data):
         end = data.find(separator, start)
         if end < 0:
             raise ProtocolViolation("a batch whose last message has no separator behind it")
-        yield data[start:end]
+        yield cut_out(data, start, end)
         start = end + 1
 
 
-def _lengths(data: bytes) -> Iterator[bytes]:
+def _lengths(data: bytes) -> Iterator[bytes | memoryview]:
     start = 0
     while start < len(data):
         body = start + _LENGTH_BYTES
         end = body + int.from_bytes(data[start:body], "big")
         if body > len(data) or end > len(data):
             raise ProtocolViolation("a batch that ends within a message")
-        yield data[body:end]
+        yield cut_out(data, body, end)
         start = end

@@ -172,7 +172,7 @@ class LongPollLink:
         """From now on messages are delivered to this receiver."""
         self._receiver = receiver
 
-    async def deliver(self, messages: Iterable[bytes]) -> None:
+    async def deliver(self, messages: Iterable[bytes | memoryview]) -> None:
         """Hand messages from the client to the receiver, as it wants them.
 
         What comes after the end of the link is thrown away.

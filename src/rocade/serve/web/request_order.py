@@ -53,15 +53,15 @@ class RequestOrder:
         self._max_held_bytes = max_held_bytes
         self._next = 1
         # request id -> its message
-        self._held: dict[int, bytes] = {}
+        self._held: dict[int, bytes | memoryview] = {}
         self._held_bytes = 0
         # GOODBYE, which must not overtake what is held
-        self._last: list[bytes] = []
+        self._last: list[bytes | memoryview] = []
         self._timer: asyncio.TimerHandle | None = None
         # Between HELLO and GOODBYE, as long as what is missing has come in time.
         self._is_waiting_allowed = False
 
-    def message_received(self, data: bytes) -> None:
+    def message_received(self, data: bytes | memoryview) -> None:
         """See `Receiver`."""
         code, request = self._head(data)
         if code == _HELLO:
@@ -93,12 +93,12 @@ class RequestOrder:
         self._forget()
         self._receiver.link_lost(reason)
 
-    def _begin(self, data: bytes) -> None:
+    def _begin(self, data: bytes | memoryview) -> None:
         """A session begins with its HELLO, and its request ids with it."""
         self._forget()
         self._next = 1
         try:
-            hello = self._serializer.decode(data) if len(data) <= MAX_HELLO_BYTES else None
+            hello = self._serializer.decode(bytes(data)) if len(data) <= MAX_HELLO_BYTES else None
         except ProtocolViolation:
             hello = None  # the receiver says what is wrong
         # A session that is resumed goes on where it stopped, wherever that was. In one that can be, both sides count
@@ -107,7 +107,7 @@ class RequestOrder:
             isinstance(hello, Hello) and hello.details.resume_session is None and not hello.details.resumable
         )
 
-    def _hold(self, request: int, data: bytes) -> None:
+    def _hold(self, request: int, data: bytes | memoryview | memoryview) -> None:
         self._held[request] = data
         self._held_bytes += len(data)
         if self._timer is None:
@@ -146,12 +146,12 @@ class RequestOrder:
 
 
 # Code and request id of a message, found without a look at the rest of it, however long; zeros where there is none.
-_Head = Callable[[bytes], tuple[int, int]]
+_Head = Callable[[bytes | memoryview], tuple[int, int]]
 
 _JSON_HEAD = re.compile(rb"\s*\[\s*(\d{1,4})\s*(?:,\s*(\d{1,16})\s*[,\]])?")
 
 
-def _json_head(data: bytes) -> tuple[int, int]:
+def _json_head(data: bytes | memoryview) -> tuple[int, int]:
     found = _JSON_HEAD.match(data)
     return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
@@ -164,13 +164,13 @@ def _binary_head(arrays: dict[int, int], numbers: dict[int, int]) -> _Head:
             or none.
     """
 
-    def number(data: bytes, at: int) -> tuple[int, int]:
+    def number(data: bytes | memoryview, at: int) -> tuple[int, int]:
         first = data[at]
         size = numbers.get(first, 0)
         value = int.from_bytes(data[at + 1 : at + 1 + size], "big") if size else first if first < 0x80 else 0
         return value, at + 1 + size
 
-    def head(data: bytes) -> tuple[int, int]:
+    def head(data: bytes | memoryview) -> tuple[int, int]:
         try:
             size = arrays.get(data[0])
             if size is None:
