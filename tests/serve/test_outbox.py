@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from tests.serve.scene import HEADER, WIRES, Client, FakeLink, open_gateway, settle
 
-from rocade.serve import outbox as outbox_module
+from rocade.serve import blocks
 from rocade.serve.flushing import Flusher
 from rocade.serve.outbox import Outbox
 
@@ -116,7 +116,7 @@ async def test_pauses_at_any_moment_lose_nothing_and_keep_the_order(link: FakeLi
 async def test_a_backlog_is_handed_over_in_slices_so_that_the_link_can_stop_it(
     link: FakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "SLICE_BYTES", 10)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 9)
     outbox = open_outbox(link)
     outbox.pause()
     put(outbox, *[b"12345"] * 7)
@@ -135,7 +135,7 @@ async def test_a_backlog_is_handed_over_in_slices_so_that_the_link_can_stop_it(
 async def test_what_is_put_in_between_two_slices_comes_after_the_backlog(
     link: FakeLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "SLICE_BYTES", 2)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
     outbox = open_outbox(link)
     outbox.pause()
     put(outbox, *numbered(1, 2, 3, 4, 5))
@@ -165,7 +165,7 @@ async def test_a_client_that_reads_too_slowly_is_disconnected_with_a_line_in_the
     assert link.is_aborted
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "slow consumer, with more than 10 bytes" in caplog.text
-    assert outbox._frames == []
+    assert len(outbox._waiting) == 0
     outbox.put(b"more")
     outbox.resume()
     await settle()

@@ -17,7 +17,7 @@ from typing import Any, cast
 from rocade.net.door import Door
 from rocade.net.heartbeat import Heartbeat
 from rocade.net.link import LinkInfo, Receiver, Wire
-from rocade.net.long_writes import LONG_WRITE, LongWrites, next_slice
+from rocade.net.long_writes import LONG_WRITE, LongWrites, next_slice, slices_of
 from rocade.wamp.pieces import Pieces, pieces_of
 
 logger = logging.getLogger("rocade.net")
@@ -96,6 +96,7 @@ STREAM_LINK_SLOTS = (
     "_receiver",
     "_reported_paused",
     "_rest",
+    "_rest_bytes",
     "_resting",
     "_source_paused",
     "_surroundings",
@@ -168,6 +169,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         # What is too long to be written at once, and what comes behind it; None while there is nothing. Then whether
         # it is among those that take turns, and what is to be done once all is written.
         self._rest: deque[Any] | None = None
+        self._rest_bytes = 0
         self._has_turn = False
         self._finish: Callable[[], None] | None = None
         self._writelines_forgets = False
@@ -192,7 +194,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         assert self._transport is not None
         size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
         if size > LONG_WRITE or self._rest is not None:
-            self._write_later(part for frame in frames for part in pieces_of(frame))
+            self._write_later(pieces_of(frames[0]) if len(frames) == 1 else (slices_of(frames),), size)
         elif len(frames) == 1:
             self._transport.write(frames[0])  # type: ignore[arg-type]  # pieces are long
         elif size <= _JOIN_LIMIT:
@@ -208,8 +210,14 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         else:
             self._transport.writelines(parts)
 
-    def _write_later(self, parts: Iterable[Any]) -> None:
-        """Write a slice at a time, see `next_slice`."""
+    def _write_later(self, parts: Iterable[Any], size: int) -> None:
+        """Write a slice at a time, see `next_slice`.
+
+        Args:
+            parts: as `next_slice` takes them.
+            size: bytes of all of them, more or less.
+        """
+        self._rest_bytes += size
         if self._rest is None:
             self._rest = deque(parts)
             self._take_turns()
@@ -229,6 +237,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             if parts:
                 size = sum(map(len, parts))
                 if size:
+                    self._rest_bytes -= size
                     self._write_lines(parts)
                 return size
             self._end_rest_of_writing()
@@ -237,6 +246,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def _end_rest_of_writing(self) -> None:
         self._rest = None
+        self._rest_bytes = 0
         if not self._writing_paused:
             self._writable_again()
         if self._finish is not None:
@@ -255,7 +265,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     def _put(self, data: bytes) -> None:
         """Write something short, behind what has been written so far."""
         if self._rest is not None:
-            self._rest.append(data)
+            self._write_later((data,), len(data))
         elif self._transport is not None:
             self._transport.write(data)
 

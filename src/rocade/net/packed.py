@@ -95,11 +95,13 @@ class PackedConnection(WebSocketConnection):
         deflater = self._deflater
         if deflater is None:
             super().write([message_frame(opcode, message) for message in messages])
-        elif self._rest is None and sum(map(len, messages)) <= DEFLATED_AT_ONCE:
+            return
+        size = sum(map(len, messages))
+        if self._rest is None and size <= DEFLATED_AT_ONCE:
             super().write([_deflated(deflater, opcode, bytes(message)) for message in messages])
         else:
             # Behind what waits to be compressed, too: the peer's inflater must see all of it in this order.
-            self._write_later((_deflated_later(deflater, opcode, messages),))
+            self._write_later((_deflated_later(deflater, opcode, messages),), size)
 
     def _batches(self, messages: Sequence[bytes | Pieces]) -> list[bytes | Pieces]:
         is_binary, separator = not self._is_text, self._separator

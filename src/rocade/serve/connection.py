@@ -15,13 +15,13 @@ from rocade.router.realm import Realm
 from rocade.serve.admission import CHECKING, Admission
 from rocade.serve.authentication import Authenticator
 from rocade.serve.authentication.tenure import LOGGED_OUT
+from rocade.serve.blocks import Frame
 from rocade.serve.handshake import MAX_TEXT, Handshake
 from rocade.serve.outbox import Outbox
 from rocade.serve.rates import Meter
 from rocade.serve.session import ConnectedSession
 from rocade.wamp.handshake import LIFE_CYCLE, ROUTER, Direction, SessionState, advance
 from rocade.wamp.messages import Abort, Authenticate, CloseDetails, Goodbye, Hello, Message
-from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Checked, Job
@@ -315,7 +315,7 @@ class Connection:
         """Close the connection once everything is out."""
         self.state = SessionState.ABORTED
         self._stop_waiting()
-        self.outbox.flush()
+        self.outbox.flush_all()
         self.link.close()
 
     def abort(self, uri: str, text: str) -> None:
@@ -328,7 +328,7 @@ class Connection:
         self.outbox.put(self._framed(Abort(CloseDetails(message=text), uri)))
         self.state = SessionState.ABORTED
         self._stop_waiting()
-        self.outbox.flush()
+        self.outbox.flush_all()
         self._leave(uri)
         self.link.close(failure=uri == ProtocolViolation.uri)
 
@@ -387,7 +387,7 @@ class Connection:
         self.state = advance(ROUTER, self.state, Direction.SENT, message)
         self.outbox.put(self._framed(message))
 
-    def _framed(self, message: Message) -> bytes | Pieces:
+    def _framed(self, message: Message) -> Frame:
         wire = self.link.wire
         return wire.frame(wire.serializer.encode(message))
 

@@ -8,8 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from rocade.net.link import Link
+from rocade.serve.blocks import Blocks, Frame
 from rocade.serve.translation import Slot
-from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.flushing import Flusher
@@ -18,9 +18,6 @@ __all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
 
 DEFAULT_MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait for one client before it is disconnected as too slow."""
-
-SLICE_BYTES = 256 * 1024
-"""Bytes handed over at once to a client that was too slow a moment ago."""
 
 logger = logging.getLogger("rocade.outbox")
 
@@ -44,7 +41,7 @@ class Outbox:
         "_behind_bytes",
         "_closed",
         "_flusher",
-        "_frames",
+        "_has_more",
         "_is_apart",
         "_limit",
         "_paused",
@@ -67,28 +64,36 @@ class Outbox:
         self.max_send_bytes = link.max_send_bytes + len(link.wire.frame(b""))
         self._flusher = flusher
         self._limit = limit
-        self._frames: list[bytes | Pieces] = []
-        self._waiting = 0
+        self._waiting = Blocks(limit)
         self._paused = False
+        # Whether there was more than one block, and the next one is written in a later round of the loop.
+        self._has_more = False
         self._closed = False
         # The first slot that is not filled, and all that was put behind it; None where there is none.
-        self._behind: deque[bytes | Pieces | Slot] | None = None
+        self._behind: deque[Frame | Slot] | None = None
         self._behind_bytes = 0
         # Whether what is put in goes another way than usual: nowhere, since this is closed, or behind a slot.
         self._is_apart = False
 
-    def put(self, frame: bytes | Pieces) -> None:
+    def put(self, frame: Frame) -> None:
         """Add a framed message; it is written with the next flush, or once the link takes more."""
         if self._is_apart:
             self._put_behind(frame)
             return
-        frames = self._frames
+        waiting = self._waiting
+        frames = waiting.tail
         if not frames and not self._paused:
             self._flusher.needs_flush(self)
         frames.append(frame)
-        self._waiting += len(frame)
-        if self._waiting > self._limit:
+        waiting.size += len(frame)
+        if waiting.size > waiting.mark:
+            self._fill_up()
+
+    def _fill_up(self) -> None:
+        if self._waiting.size + self._behind_bytes > self._limit:
             self._overflow()
+        else:
+            self._waiting.fill_up()
 
     def put_slot(self, slot: Slot) -> None:
         """Add a message that is still to come, by `fill` or, if nothing comes of it, `drop`."""
@@ -99,7 +104,7 @@ class Outbox:
             self._is_apart = True
         self._behind.append(slot)
 
-    def fill(self, slot: Slot, frame: bytes | Pieces) -> None:
+    def fill(self, slot: Slot, frame: Frame) -> None:
         """The framed message of a slot is there."""
         if self._behind is not None and slot in self._behind:
             self._behind[self._behind.index(slot)] = frame
@@ -112,29 +117,27 @@ class Outbox:
             self._behind.remove(slot)
             self._release()
 
-    def _put_behind(self, frame: bytes | Pieces) -> None:
+    def _put_behind(self, frame: Frame) -> None:
         if self._behind is not None:
             self._behind.append(frame)
             self._behind_bytes += len(frame)
-            if self._waiting + self._behind_bytes > self._limit:
+            if self._waiting.size + self._behind_bytes > self._limit:
                 self._overflow()
 
     def _release(self) -> None:
         """Let go what waited behind a slot, up to the next one."""
         behind = self._behind
         assert behind is not None
-        frames = self._frames
-        if not frames and not self._paused:
+        waiting = self._waiting
+        if not waiting.tail and not self._paused:
             self._flusher.needs_flush(self)
         while behind and not isinstance(frame := behind[0], Slot):
-            frames.append(frame)
-            self._waiting += len(frame)
+            waiting.put(frame)
             self._behind_bytes -= len(frame)
             behind.popleft()
         if not behind:
             self._forget_behind()
-        if self._waiting + self._behind_bytes > self._limit:
-            self._overflow()
+        self._fill_up()
 
     def _forget_behind(self) -> None:
         self._behind = None
@@ -142,13 +145,14 @@ class Outbox:
         self._is_apart = self._closed
 
     def flush(self) -> None:
-        """Hand everything that waits to the link, as one write."""
-        frames = self._frames
-        if self._paused or not frames:
-            return
-        self._frames = []
-        self._waiting = 0
-        self.link.write(frames)
+        """Hand what waits to the link, as one write; if that is much, the rest of it in later rounds of the loop."""
+        if not self._has_more:
+            self._write_block()
+
+    def flush_all(self) -> None:
+        """Hand everything that waits to the link: nothing will come any more."""
+        while self._waiting.size and not self._paused:
+            self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
 
     def pause(self) -> None:
         """Keep what comes: the link's peer reads too slowly."""
@@ -157,28 +161,22 @@ class Outbox:
     def resume(self) -> None:
         """The link takes more: hand over what waits, as long as it does."""
         self._paused = False
-        self._write_slice()
+        self.flush()
 
-    def _write_slice(self) -> None:
+    def _write_block(self) -> None:
         """Hand over some of what waits, and the rest later: a link tells only between two writes that it is full."""
-        frames = self._frames
-        if self._paused or not frames:
+        self._has_more = False
+        if self._paused or not self._waiting.size:
             return
-        count = size = 0
-        while count < len(frames) and size < SLICE_BYTES:
-            size += len(frames[count])
-            count += 1
-        self._frames = frames[count:]
-        self._waiting -= size
-        self.link.write(frames[:count])
-        if self._frames:
-            asyncio.get_running_loop().call_soon(self._write_slice)
+        self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
+        if self._waiting.size:
+            self._has_more = True
+            asyncio.get_running_loop().call_soon(self._write_block)
 
     def close(self) -> None:
         """Accept nothing more and let go of what waits."""
         self._closed = True
-        self._frames = []
-        self._waiting = 0
+        self._waiting.clear()
         self._forget_behind()
 
     def _overflow(self) -> None:

@@ -12,16 +12,15 @@ import asyncio
 import hmac
 import logging
 import secrets
-from collections import deque
 from typing import TYPE_CHECKING
 
 from rocade.errors import HandshakeRefused, PayloadNotSerializable, PayloadTooLarge, ProtocolViolation
 from rocade.net.link import Link, Wire
 from rocade.serve.admission import Admission
+from rocade.serve.blocks import Blocks, Frame
 from rocade.serve.outbox import Outbox
 from rocade.serve.translation import Slot
 from rocade.wamp.messages import Hello, Message, Received
-from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.router.realm import Realm
@@ -41,6 +40,12 @@ RECEIVED_WITHIN = 1.0
 MAX_TRANSLATED_BYTES = 64 * 1024
 """What is translated when a session is resumed with another serializer: it is done at once, and holds the loop."""
 
+MAX_REFRAMED_BYTES = 4 * 1024 * 1024
+"""What gets other frames when a session is resumed on another kind of link, beside long messages: it is copied."""
+
+MAX_REFRAMED_MESSAGES = 5000
+"""How many messages get other frames."""
+
 logger = logging.getLogger("rocade.resumption")
 
 
@@ -51,7 +56,7 @@ class ResumableOutbox(Outbox):
         received: how many messages of the session the client has confirmed.
     """
 
-    __slots__ = ("_attached", "_kept", "_kept_bytes", "received", "resumption")
+    __slots__ = ("_attached", "_kept", "received", "resumption")
 
     def __init__(self, link: Link, flusher: Flusher, limit: int) -> None:
         """
@@ -64,85 +69,81 @@ class ResumableOutbox(Outbox):
         self.received = 0
         self.resumption: Resumption | None = None
         # Messages, and the slots of those that are still being translated, which count as one each.
-        self._kept: deque[bytes | Pieces | Slot] = deque()
-        self._kept_bytes = 0
+        self._kept = Blocks(limit)
         self._attached = True
 
-    def put(self, frame: bytes | Pieces) -> None:
+    def put(self, frame: Frame) -> None:
         """Add a framed message of the session: sent now or after a resumption, kept until it is confirmed."""
         if self._is_apart or not self._attached or self.resumption is None:
             self._put_otherwise(frame)
             return
         size = len(frame)
-        self._kept.append(frame)
-        self._kept_bytes += size
+        kept, waiting = self._kept, self._waiting
+        kept.tail.append(frame)
+        kept.size += size
         # As in `Outbox`, and here again, since an event for many is put once for each of them.
-        frames = self._frames
+        frames = waiting.tail
         if not frames and not self._paused:
             self._flusher.needs_flush(self)
         frames.append(frame)
-        self._waiting += size
+        waiting.size += size
+        if kept.size > kept.mark or waiting.size > waiting.mark:
+            self._fill_up()
+
+    def _fill_up(self) -> None:
+        super()._fill_up()
+        self._kept.fill_up()
         # What waits is among what is kept.
-        if self._kept_bytes > self._limit:
+        if self._kept.size > self._limit and not self._closed:
             self._overflow()
 
-    def _put_otherwise(self, frame: bytes | Pieces) -> None:
+    def _put_otherwise(self, frame: Frame) -> None:
         """As `put`: nowhere, behind a slot, without a connection, or after the end of the session."""
         if self._closed:
             return
         if self.resumption is not None:
-            self._kept.append(frame)
-            self._kept_bytes += len(frame)
+            self._kept.put(frame)
         if self._attached:
             super().put(frame)
         elif self.resumption is not None:
             self.resumption.keeps_more(len(frame))
-        if self._kept_bytes > self._limit and not self._closed:
-            self._overflow()
+        self._fill_up()
 
     def put_slot(self, slot: Slot) -> None:
         """See `Outbox.put_slot`."""
         if self._closed:
             return
         if self.resumption is not None:
-            self._kept.append(slot)
+            self._kept.put_slot(slot)
         if self._attached:
             super().put_slot(slot)
 
-    def fill(self, slot: Slot, frame: bytes | Pieces) -> None:
+    def fill(self, slot: Slot, frame: Frame) -> None:
         """See `Outbox.fill`. The session may be on another kind of link by now, with the same serializer."""
         if slot.wire is not self.wire:
             frame = _reframed(frame, slot.wire, self.wire)
-        if slot in self._kept:
-            self._kept[self._kept.index(slot)] = frame
-            self._kept_bytes += len(frame)
-            if not self._attached and self.resumption is not None:
-                self.resumption.keeps_more(len(frame))
+        if self._kept.replace(slot, frame) and not self._attached and self.resumption is not None:
+            self.resumption.keeps_more(len(frame))
         super().fill(slot, frame)
-        if self._kept_bytes > self._limit and not self._closed:
-            self._overflow()
+        self._fill_up()
 
     def drop(self, slot: Slot) -> None:
         """See `Outbox.drop`. It has not been sent, and nothing behind it, so it was not counted by anybody."""
-        if slot in self._kept:
-            self._kept.remove(slot)
+        self._kept.remove(slot)
         super().drop(slot)
 
     def take_over(self, previous: Outbox) -> None:
         """Send first what still waits in the connection's outbox so far, WELCOME among it."""
-        self._frames, previous._frames = previous._frames, []
-        self._waiting, previous._waiting = previous._waiting, 0
+        self._waiting, previous._waiting = previous._waiting, Blocks(self._limit)
         self._paused = previous._paused
-        if self._frames and not self._paused:
-            self._flusher.needs_flush(self)
+        self._flusher.needs_flush(self)
 
     def stop_keeping(self) -> None:
         """The session is over: nothing will be sent again."""
         self.resumption = None
         self._kept.clear()
-        self._kept_bytes = 0
 
-    def put_uncounted(self, frame: bytes | Pieces) -> None:
+    def put_uncounted(self, frame: Frame) -> None:
         """Add a framed message that is none of the session's: neither counted nor sent again."""
         if self._attached:
             super().put(frame)
@@ -155,21 +156,16 @@ class ResumableOutbox(Outbox):
         Raises:
             ProtocolViolation: fewer than it confirmed before, or more than were sent.
         """
-        newly = count - self.received
-        if not 0 <= newly <= len(self._kept):
-            raise ProtocolViolation(
-                f"{count} messages received, where {self.received} to {self.received + len(self._kept)} are possible"
-            )
-        size, take = 0, self._kept.popleft
-        for _ in range(newly):
-            size += len(take())
-        self._kept_bytes -= size
+        most = self.received + len(self._kept)
+        if not self.received <= count <= most:
+            raise ProtocolViolation(f"{count} messages received, where {self.received} to {most} are possible")
+        self._kept.drop(count - self.received)
         self.received = count
 
     @property
     def kept_bytes(self) -> int:
         """Bytes of what is kept."""
-        return self._kept_bytes
+        return self._kept.size
 
     @property
     def is_closed(self) -> bool:
@@ -179,8 +175,7 @@ class ResumableOutbox(Outbox):
     def detach(self) -> None:
         """The connection is lost: from here on messages are only kept."""
         self._attached = False
-        self._frames = []
-        self._waiting = 0
+        self._waiting.clear()
         self._paused = False
         self._forget_behind()
 
@@ -190,23 +185,42 @@ class ResumableOutbox(Outbox):
         Raises:
             HandshakeRefused: the link cannot carry it. All is as before.
         """
-        before, after, kept = self.wire, link.wire, self._kept
+        before, after = self.wire, link.wire
         max_send_bytes = link.max_send_bytes + len(after.frame(b""))
-        try:
-            is_long = self._kept_bytes > MAX_TRANSLATED_BYTES or any(type(frame) is Slot for frame in kept)
-            if after.serializer is not before.serializer and is_long:
-                text = f"{self._kept_bytes} bytes are too many to be translated from {before.serializer.name}"
-                raise PayloadTooLarge(text)
-            if after is not before:
-                kept = deque(frame if isinstance(frame, Slot) else _reframed(frame, before, after) for frame in kept)
-            longest = max(map(len, kept), default=0)
-            if longest > max_send_bytes:
-                text = f"{longest} bytes are more than the {link.max_send_bytes} that this connection accepts"
-                raise PayloadTooLarge(text)
-        except PayloadNotSerializable as error:
-            raise HandshakeRefused(error.uri, f"what is kept for the session cannot be sent here: {error}") from None
-        self.wire, self.max_send_bytes, self._kept = after, max_send_bytes, kept
-        self._kept_bytes = sum(map(len, kept))
+        if after is not before or max_send_bytes < self.max_send_bytes:
+            try:
+                self._kept = self._reframed(link, max_send_bytes)
+            except PayloadNotSerializable as error:
+                text = f"what is kept for the session cannot be sent here: {error}"
+                raise HandshakeRefused(error.uri, text) from None
+        self.wire, self.max_send_bytes = after, max_send_bytes
+
+    def _reframed(self, link: Link, max_send_bytes: int) -> Blocks:
+        """What is kept, for another kind of link.
+
+        Raises:
+            PayloadNotSerializable: the link cannot carry it.
+        """
+        before, after, kept = self.wire, link.wire, self._kept
+        if len(kept) > MAX_REFRAMED_MESSAGES:
+            raise PayloadTooLarge(f"{len(kept)} messages are too many for another kind of connection than before")
+        copied = sum(len(frame) for frame in kept if type(frame) is bytes)
+        if after.serializer is not before.serializer:
+            if kept.size > MAX_TRANSLATED_BYTES or kept.slots:
+                raise PayloadTooLarge(f"{kept.size} bytes are too many to be translated from {before.serializer.name}")
+        elif copied > MAX_REFRAMED_BYTES:
+            raise PayloadTooLarge(f"{copied} bytes are too many for another kind of connection than before")
+        reframed = Blocks(self._limit)
+        for frame in kept:
+            if isinstance(frame, Slot):
+                reframed.put_slot(frame)
+            else:
+                reframed.put(frame if after is before else _reframed(frame, before, after))
+        longest = max(map(len, reframed), default=0)
+        if longest > max_send_bytes:
+            text = f"{longest} bytes are more than the {link.max_send_bytes} that this connection accepts"
+            raise PayloadTooLarge(text)
+        return reframed
 
     def attach(self, link: Link, previous: Outbox) -> None:
         """Continue on a new link, after `translate`: what is not confirmed goes out again.
@@ -218,6 +232,9 @@ class ResumableOutbox(Outbox):
         self.link = link
         self._attached = True
         self.take_over(previous)
+        if not self._kept.slots:
+            self._waiting.extend(self._kept)
+            return
         for frame in self._kept:
             if isinstance(frame, Slot):
                 super().put_slot(frame)
@@ -231,7 +248,7 @@ class ResumableOutbox(Outbox):
             self.resumption.end_soon(f"more than {self._limit} bytes are unconfirmed")
 
 
-def _reframed(frame: bytes | Pieces, before: Wire, after: Wire) -> bytes | Pieces:
+def _reframed(frame: Frame, before: Wire, after: Wire) -> Frame:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
         payload = after.serializer.encode(
