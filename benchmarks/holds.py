@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.held import bursts, hostile, joining, large, many, matching, slow
+from benchmarks.held import bursts, extremes, hostile, joining, large, many, matching, slow
 from benchmarks.held.stage import LOADS, Found, Load, Stage
 from benchmarks.report import header, median, number, table, warn, with_section
 from benchmarks.routers import Cores, raise_file_limit, rocade, split_cores
@@ -31,7 +31,7 @@ TITLE = "How long the event loop is held"
 SHORT = 0.002
 """Seconds that are not worth a row."""
 
-GROUPS = (large, many, slow, bursts, matching, hostile, joining)
+GROUPS = (large, many, slow, bursts, matching, hostile, extremes, joining)
 """Modules that fill the catalogue."""
 
 
