@@ -71,7 +71,10 @@ def row(load: Load, found: Found) -> list[str]:
     """What the table says of one load."""
     figures = [found.rounds, found.callbacks]
     parts = [number(value, 1e3) for each in figures for value in (median(each), max(each, default=None))]
-    return [load.text, *parts, found.name, "; ".join(dict.fromkeys(found.remarks))]
+    remarks = list(dict.fromkeys(found.remarks))
+    if max(found.garbage, default=0.0) > SHORT:
+        remarks.append(f"garbage collection took up to {number(max(found.garbage), 1e3)} ms")
+    return [load.text, *parts, found.name, "; ".join(remarks)]
 
 
 COLUMNS = [
