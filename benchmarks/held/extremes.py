@@ -10,7 +10,7 @@ from benchmarks.held.hostile import (
     colliding_keys,
     publication,
 )
-from benchmarks.held.large import PROCEDURE, TOPIC, subscribers
+from benchmarks.held.large import PROCEDURE, TOPIC, LongPoller, http, subscribers
 from benchmarks.held.many import leave, own_registrations, own_subscriptions
 from benchmarks.held.matching import requests
 from benchmarks.held.peers import Peer
@@ -105,6 +105,107 @@ def _most_loads() -> None:
 
 
 _most_loads()
+
+
+def _garbage_loads() -> None:
+    @load("garbage-subscriptions", f"5 clients SUBSCRIBE {MOST_OWNED:,} topics each")
+    def subscriptions(stage: Stage) -> None:
+        peers = [stage.join("rawsocket") for _ in range(5)]
+        data = [
+            peer.encoded(*([32, n + 1, {}, f"bench.of{number}.t{n}"] for n in range(MOST_OWNED)))
+            for number, peer in enumerate(peers)
+        ]
+        with stage.measured():
+            for peer, messages in zip(peers, data, strict=True):
+                peer.stop_looking()
+                peer.send_bytes(messages)
+
+    @load("garbage-connections", f"3,000 connections come and go, while there are {2 * MOST_OWNED:,} subscriptions")
+    def connections(stage: Stage) -> None:
+        for _ in range(2):
+            own_subscriptions(stage.join("rawsocket"), MOST_OWNED)
+        with stage.measured():
+            for _ in range(3000):
+                stage.join().close()
+
+
+_garbage_loads()
+
+
+def _pattern_loads() -> None:
+    topic = ".".join("a" * 17)
+
+    def uris(ending: str) -> list[str]:
+        numbers = range(1, MOST_OWNED + 1)
+        return [".".join("" if n >> bit & 1 else "a" for bit in range(17)) + ending for n in numbers]
+
+    @load("most-wildcards-nothing", f"one PUBLISH that nearly matches {MOST_OWNED:,} wildcards of one session")
+    def nothing(stage: Stage) -> None:
+        peer = stage.join("rawsocket")
+        requests(peer, [[32, n + 1, {"match": "wildcard"}, uri] for n, uri in enumerate(uris(".z"))])
+        peer.stop_looking()
+        sender = stage.join("rawsocket")
+        with stage.measured():
+            sender.send_bytes(sender.encoded([16, 1, {}, topic + ".y", ["x"]]))
+
+    @load("most-wildcards-matched", f"one PUBLISH that matches {MOST_OWNED:,} wildcards of one session")
+    def matched(stage: Stage) -> None:
+        peer = stage.join("rawsocket")
+        requests(peer, [[32, n + 1, {"match": "wildcard"}, uri] for n, uri in enumerate(uris(""))])
+        peer.stop_looking()
+        sender = stage.join("rawsocket")
+        with stage.measured():
+            sender.send_bytes(sender.encoded([16, 1, {}, topic, ["x"]]))
+
+    @load("most-wildcards-meta", f"wamp.subscription.match with {MOST_OWNED:,} wildcards that match")
+    def meta(stage: Stage) -> None:
+        peer = stage.join("rawsocket")
+        requests(peer, [[32, n + 1, {"match": "wildcard"}, uri] for n, uri in enumerate(uris(""))])
+        peer.stop_looking()
+        with stage.measured():
+            peer.send_bytes(peer.encoded([48, 200_000, {}, "wamp.subscription.match", [topic]]))
+
+
+_pattern_loads()
+
+
+def _longpoll_loads() -> None:
+    for batched in ("", ".batched"):
+
+        @load(f"longpoll-waiting{batched}", f"100,000 events wait for a long-poll client, which fetches them{batched}")
+        def waiting(stage: Stage, batched: str = batched) -> None:
+            poller = LongPoller(stage, f"wamp.2.json{batched}")
+            poller.send([32, 1, {}, TOPIC])
+            poller.fetch()
+            sender = stage.join("rawsocket")
+            sender.send_bytes(sender.encoded([16, 1, {}, TOPIC, ["x" * 70]]) * 100_000)
+            stage.settle()
+            poller.receiving.stop_looking()
+            with stage.measured():
+                poller.receiving.send_bytes(http(poller.receiving, f"{poller.path}/receive", b"") * 100)
+
+    @load("longpoll-batch", "100,000 small messages in one request of a long-poll client")
+    def batch(stage: Stage) -> None:
+        subscribers(stage, 1, "rawsocket", "json")
+        poller = LongPoller(stage, "wamp.2.json.batched")
+        body = (poller.sending.encode([16, 1, {}, TOPIC, ["x"]]) + b"\x1e") * 100_000
+        with stage.measured():
+            poller.sending.send_bytes(http(poller.sending, f"{poller.path}/send", body))
+
+    @load("longpoll-many", "1,000 long-poll clients wait, and get an event")
+    def many(stage: Stage) -> None:
+        pollers = [LongPoller(stage) for _ in range(1000)]
+        for poller in pollers:
+            poller.send([32, 1, {}, TOPIC])
+            poller.fetch()
+            poller.receiving.stop_looking()
+            poller.receiving.send_bytes(http(poller.receiving, f"{poller.path}/receive", b""))
+        sender = stage.join("rawsocket")
+        with stage.measured():
+            sender.send_bytes(sender.encoded([16, 1, {}, TOPIC, ["x"]]))
+
+
+_longpoll_loads()
 
 
 def call(serializer: str, procedure: str, args: bytes) -> bytes:
