@@ -21,7 +21,7 @@ import uvloop
 from benchmarks import holds, noisy
 from benchmarks.clients import BenchmarkError, NotOffered
 from benchmarks.loads import HEADLINES, LOADS, Load, Site, run_load
-from benchmarks.report import Results, Start, header, render, warn
+from benchmarks.report import Results, Start, header, render, section_of, warn, with_section
 from benchmarks.routers import (
     CROSSBAR,
     Cores,
@@ -246,7 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = render(bench.results, routers, head)
     print(report)
     if options.write:
-        RESULTS_FILE.write_text(report)
+        # `scripts/bench holds` has a section of its own there.
+        before = RESULTS_FILE.read_text() if RESULTS_FILE.exists() else ""
+        RESULTS_FILE.write_text(with_section(report, holds.TITLE, section_of(before, holds.TITLE)))
     if options.json:
         options.json.write_text(json.dumps({"head": head, **bench.results.as_json()}, indent=1))
     return 1 if bench.results.failures else 0

@@ -17,16 +17,21 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.held import bursts, hostile, joining, large, many, matching, slow
+from benchmarks.held import bursts, extremes, hostile, joining, large, many, matching, slow
 from benchmarks.held.stage import LOADS, Found, Load, Stage
-from benchmarks.report import header, median, number, table, warn
+from benchmarks.report import header, median, number, table, warn, with_section
 from benchmarks.routers import Cores, raise_file_limit, rocade, split_cores
 
 __all__ = ["main"]
 
-HOLDS_FILE = Path(__file__).with_name("HOLDS.md")
+RESULTS_FILE = Path(__file__).with_name("RESULTS.md")
 
-GROUPS = (large, many, slow, bursts, matching, hostile, joining)
+TITLE = "How long the event loop is held"
+
+SHORT = 0.002
+"""Seconds that are not worth a row."""
+
+GROUPS = (large, many, slow, bursts, matching, hostile, extremes, joining)
 """Modules that fill the catalogue."""
 
 
@@ -64,9 +69,12 @@ def play(load: Load, cores: Cores, runs: int, options: argparse.Namespace) -> Fo
 
 def row(load: Load, found: Found) -> list[str]:
     """What the table says of one load."""
-    figures = [found.rounds, found.callbacks, found.garbage]
+    figures = [found.rounds, found.callbacks]
     parts = [number(value, 1e3) for each in figures for value in (median(each), max(each, default=None))]
-    return [load.text, *parts, number(median(found.walls), 1e3), found.name, "; ".join(dict.fromkeys(found.remarks))]
+    remarks = list(dict.fromkeys(found.remarks))
+    if max(found.garbage, default=0.0) > SHORT:
+        remarks.append(f"garbage collection took up to {number(max(found.garbage), 1e3)} ms")
+    return [load.text, *parts, found.name, "; ".join(remarks)]
 
 
 COLUMNS = [
@@ -75,26 +83,30 @@ COLUMNS = [
     "max",
     "longest callback: median ms",
     "max",
-    "garbage: median ms",
-    "max",
-    "wall ms",
-    "longest callback",
+    "which",
     "remarks",
 ]
 
 
-def render(rows: Sequence[Sequence[str]], head: Sequence[str], runs: int) -> str:
-    """The report."""
+def render(measured: dict[str, Found], head: Sequence[str], runs: int) -> str:
+    """The section of the report: the longest first, and those that are not worth a row counted."""
+    rows, short = [], []
+    for name, found in sorted(measured.items(), key=lambda item: -(median(item[1].rounds) or 0.0)):
+        if found.rounds and max(found.rounds) < SHORT and not found.remarks:
+            short.append(name)
+        else:
+            rows.append(row(LOADS[name], found))
     return "\n".join(
         [
-            "# How long the loop is held",
+            f"## {TITLE}",
             "",
             *head,
             "",
             *table(COLUMNS, rows),
             "",
-            f"Every load was played {runs} times. A round of the loop runs all that is ready: callbacks, and reads "
-            "from many sockets. All times but the one called wall are CPU time of the loop's thread.",
+            f"{len(short)} other loads held it for less than {number(SHORT, 1e3)} ms. Each was played "
+            f"{'once' if runs == 1 else f'{runs} times'}, on a router of its own. A round of the loop runs all that is "
+            "ready: callbacks, and reads from many sockets. Times are CPU time of the loop's thread.",
             "",
         ]
     )
@@ -124,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-pin", action="store_true", help="let router and load generator share the cores")
     parser.add_argument("--list", action="store_true", help="list the loads")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single measurement to a file")
-    parser.add_argument("--write", action="store_true", help=f"write the table to benchmarks/{HOLDS_FILE.name}, too")
+    parser.add_argument("--write", action="store_true", help=f"put the table into benchmarks/{RESULTS_FILE.name}, too")
     options = parser.parse_args(arguments)
     try:
         loads = chosen(options.loads)
@@ -140,25 +152,25 @@ def main(arguments: Sequence[str]) -> int:
     cores = split_cores(pin=not options.no_pin)
     if cores.pinned:
         os.sched_setaffinity(0, cores.generator)
-    rows, measured = [], {}
+    measured: dict[str, Found] = {}
     try:
         for load in loads:
-            found = play(load, cores, options.runs, options)
-            measured[load.name] = asdict(found)
-            rows.append(row(load, found))
+            found = measured[load.name] = play(load, cores, options.runs, options)
             warn(f"{load.name}: " + ", ".join(f"{each * 1e3:.1f}" for each in found.rounds) + f" ms, {found.name}")
             if options.explain:
                 explain(load, found)
             if options.json:
-                options.json.write_text(json.dumps(measured, indent=1))
+                everything = {name: asdict(found) for name, found in measured.items()}
+                options.json.write_text(json.dumps(everything, indent=1))
     except KeyboardInterrupt:
         warn("interrupted")
         return 130
     head = header([rocade()], cores, runs=options.runs, seconds=1.0, load_average=load_average)
     head = [line for line in head if not line.startswith("- Method")]
     head.append(f"- Event loop: {'asyncio' if options.asyncio else 'uvloop'}")
-    report = render(rows, head, options.runs)
-    print(report)
+    section = render(measured, head, options.runs)
+    print(section)
     if options.write:
-        HOLDS_FILE.write_text(report)
+        before = RESULTS_FILE.read_text() if RESULTS_FILE.exists() else ""
+        RESULTS_FILE.write_text(with_section(before, TITLE, section))
     return 0

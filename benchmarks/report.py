@@ -392,6 +392,23 @@ def listed(cores: frozenset[int]) -> str:
     return ", ".join(map(str, sorted(cores)))
 
 
+def section_of(report: str, title: str) -> str:
+    """The section with this title, or "" if there is none."""
+    begin = f"\n{report}".find(f"\n## {title}\n")
+    if begin < 0:
+        return ""
+    end = report.find("\n## ", begin)
+    return report[begin:] if end < 0 else report[begin : end + 1]
+
+
+def with_section(report: str, title: str, section: str) -> str:
+    """The report with this section at its end, instead of the one with the same title."""
+    old = section_of(report, title)
+    if old:
+        report = report.replace(old, "")
+    return f"{report.rstrip()}\n\n{section}".lstrip() if section else report
+
+
 def warn(text: str) -> None:
     """Something that the one who runs this should know, where it does not get into the table."""
     print(f"bench: {text}", file=sys.stderr, flush=True)

@@ -173,6 +173,7 @@ def cbor_payloads(size: int) -> dict[str, bytes]:
         return b"\x9a" + count.to_bytes(4, "big") + part * count
 
     pairs = [b"\x82" + cbor_integer(a) + cbor_integer(b) + b"\xf6" for a, b in colliding_keys()][: (size - 6) // 20]
+    maps = [b"\xa1" + pair[1:] for pair in pairs]
     return {
         "empty-lists": listed(b"\x80"),
         "empty-maps": listed(b"\xa0"),
@@ -204,6 +205,7 @@ def cbor_payloads(size: int) -> dict[str, bytes]:
         "list-keys": listed(b"\xa1\x81\x00\xf6"),
         "map-keys": listed(b"\xa1\xa1\x00\x00\xf6"),
         "colliding-keys": b"\x81\xba" + len(pairs).to_bytes(4, "big") + b"".join(pairs),
+        "colliding-map-keys": b"\x81\xba" + len(maps).to_bytes(4, "big") + b"".join(maps),
         "huge-claim": b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff" + b"\xf6" * (size - 9),
         "huge-string-claim": b"\x81\x7b\x00\x00\x00\x00\x7f\xff\xff\xff" + b"x" * (size - 10),
         "bad-utf8-at-end": b"\x81\x7a" + (size - 6).to_bytes(4, "big") + b"x" * (size - 7) + b"\xff",
@@ -308,7 +310,7 @@ def _head_loads() -> None:
     cbor_keys = [
         b"\x82" + cbor_integer(first) + cbor_integer(second) + b"\xf6" for first, second in colliding_keys(3500)
     ]
-    count = len(keys).to_bytes(2, "big")
+    count, some = len(keys).to_bytes(2, "big"), (3000).to_bytes(2, "big")
     binary: dict[tuple[str, str], bytes] = {
         ("msgpack", "colliding-options"): packed(b"\x81\xa1x\xde" + count + b"".join(keys)),
         ("msgpack", "colliding-undefined"): packed(b"\x82\xa7exclude\xd4\x00\x00\xa1x\xde" + count + b"".join(keys)),
@@ -319,6 +321,12 @@ def _head_loads() -> None:
         ("msgpack", "lists-options"): packed(b"\x81\xa1x\xdc\xff\xff" + b"\x90" * 65535),
         ("msgpack", "undefined-lists"): packed(b"\x82\xa7exclude\xd4\x00\x00\xa1x\xdc\xf0\x00" + b"\x90" * 0xF000),
         ("cbor", "colliding-options"): in_cbor(b"\xa1\x61x\xb9" + count + b"".join(cbor_keys)),
+        ("cbor", "colliding-tags"): in_cbor(
+            b"\xa1\x61x\xb9" + some + b"".join(b"\xc4" + key for key in cbor_keys[:3000])
+        ),
+        ("cbor", "colliding-maps"): in_cbor(
+            b"\xa1\x61x\xb9" + some + b"".join(b"\xa1" + key[1:] for key in cbor_keys[:3000])
+        ),
         ("cbor", "lists-options"): in_cbor(b"\xa1\x61x\x99\xff\xff" + b"\x80" * 65535),
         ("cbor", "tags-options"): in_cbor(b"\xa1\x61x\x99\x20\x00" + b"\xc1\x00" * 0x2000),
         ("cbor", "bignum-options"): in_cbor(b"\xa1\x68eligible\x81\xc2\x59\xff\xff" + b"\xff" * 65535),

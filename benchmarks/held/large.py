@@ -195,17 +195,19 @@ def http(peer: Peer, path: str, body: bytes) -> bytes:
 class LongPoller:
     """A session over long-poll, with one connection for sending and one for receiving."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, protocol: str = "wamp.2.json") -> None:
+        self._separator = b"\x1e" if protocol.endswith("batched") else b""
         self.sending, self.receiving = stage.connect(""), stage.connect("")
         self.path = ""
-        answer = self.post(self.sending, "/lp/open", {"protocols": ["wamp.2.json"]})
+        answer = self.post(self.sending, "/lp/open", {"protocols": [protocol]})
         self.path = f"/lp/{self.sending.decode(answer)['transport']}"
         self.send([1, "realm1", {"roles": {"subscriber": {}, "publisher": {}}}])
         self.fetch()
 
     def post(self, peer: Peer, path: str, value: object) -> bytes:
         """A request; the body of the answer."""
-        peer.send_bytes(http(peer, path, peer.encode(value)))
+        separator = self._separator if self.path else b""
+        peer.send_bytes(http(peer, path, peer.encode(value) + separator))
         head = peer.take_until(b"\r\n\r\n").lower()
         if b"content-length:" in head:
             return peer._take(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))

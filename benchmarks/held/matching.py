@@ -107,6 +107,30 @@ def _history_loads() -> None:
             with stage.measured():
                 peer.send_bytes(data)
 
+    @load("history-stored", "20 questions for 1,000 of 10,000 events that SQLite keeps, of 1,000 bytes")
+    def stored(stage: Stage) -> None:
+        sender, peer = stage.connect("rawsocket"), stage.connect("rawsocket")
+        for each in (sender, peer):
+            each.join("stored")
+        sender.stop_looking()
+        sender.send_bytes(sender.encoded([16, 1, {}, "bench.history.x", ["x" * 1000]]) * COUNT)
+        stage.settle()
+        subscription = peer.request(32, {"match": "prefix"}, "bench.history", reply=33)[2]
+        peer.stop_looking()
+        call = ["wamp.subscription.get_events", [subscription], {"limit": 1000}]
+        data = peer.encoded(*([48, n, {}, *call] for n in range(2, 22)))
+        with stage.measured():
+            peer.send_bytes(data)
+
+    @load("history-storing", "20,000 events of 1,000 bytes are stored by SQLite")
+    def storing(stage: Stage) -> None:
+        sender = stage.connect("rawsocket")
+        sender.join("stored")
+        sender.stop_looking()
+        data = sender.encoded([16, 1, {}, "bench.history.x", ["x" * 1000]]) * 20_000
+        with stage.measured():
+            sender.send_bytes(data)
+
     @load("history-other", "event history of 1,000 events of 1,000 bytes for a client with another serializer")
     def other(stage: Stage) -> None:
         sender = stage.join("rawsocket")

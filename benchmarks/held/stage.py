@@ -131,11 +131,13 @@ def configuration(port: int, tls_port: int, folder: Path) -> dict[str, Any]:
 
     roles = [{"name": "anonymous", "permissions": [everything]}, {"name": "user", "permissions": [everything]}]
     realm = {"name": REALM, "options": {"request_ids": "any"}, "roles": roles, "store": store}
+    stored = {"name": "stored", "options": {"request_ids": "any"}, "roles": roles}
+    stored["store"] = store | {"type": "sqlite", "path": str(folder / "history.db")}
     tls = {"certificate": str(folder / "cert.pem"), "key": str(folder / "key.pem")}
     return {
         "version": 2,
         "workers": [
-            {"type": "router", "realms": [realm], "transports": [transport(port), transport(tls_port, tls=tls)]}
+            {"type": "router", "realms": [realm, stored], "transports": [transport(port), transport(tls_port, tls=tls)]}
         ],
     }
 

@@ -17,7 +17,7 @@ pytest.importorskip("uvloop")
 
 from benchmarks.__main__ import Bench, chosen_loads, chosen_routers  # noqa: E402
 
-from benchmarks import clients, loads, noisy, report, routers, secured  # noqa: E402
+from benchmarks import clients, holds, loads, noisy, report, routers, secured  # noqa: E402
 
 REQUEST_IDS = (1, 127, 128, 255, 256, 65535, 65536, 2**32, 2**53)
 
@@ -232,6 +232,39 @@ def test_a_short_run_of_the_noisy_client_gives_a_table(capsys: pytest.CaptureFix
 
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")][2:]
     assert [row.split("|")[1].strip() for row in rows] == [scene.text for scene in noisy.SCENES]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
+@pytest.mark.parametrize("arguments", [[], ["--asyncio"]], ids=["uvloop", "asyncio"])
+def test_what_holds_the_event_loop_is_measured(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "found.json"
+
+    assert holds.main(["to-nobody-json", "--runs", "1", "--no-pin", "--json", str(file), *arguments]) == 0
+
+    found = json.loads(file.read_text())["to-nobody-json"]
+    assert found["remarks"] == []
+    assert len(found["rounds"]) == 1
+    assert 0 < found["callbacks"][0] <= found["rounds"][0]
+    assert capsys.readouterr().out.startswith(f"## {holds.TITLE}")
+
+
+def test_the_catalogue_of_what_holds_the_loop_has_texts_of_its_own() -> None:
+    texts = [load.text for load in holds.chosen("")]
+
+    assert len(set(texts)) == len(texts)
+
+
+def test_a_section_of_the_report_is_replaced_and_the_others_stay() -> None:
+    before = "# Results\n\n## One\n\n1\n\n## Two\n\n2\n"
+
+    once = report.with_section(before, "Three", "## Three\n\n3\n")
+    twice = report.with_section(once, "Three", "## Three\n\nthree\n")
+
+    assert twice == "# Results\n\n## One\n\n1\n\n## Two\n\n2\n\n## Three\n\nthree\n"
+    assert report.section_of(twice, "Two") == "## Two\n\n2\n\n"
+    assert report.section_of(twice, "Four") == ""
 
 
 def test_a_router_that_cannot_be_secured_is_left_out() -> None:
