@@ -141,6 +141,14 @@ class Outbox:
         self._behind_bytes = 0
         self._is_apart = self._closed
 
+    def finish(self) -> None:
+        """Flush for the last time, without what is still being translated: the connection will be closed."""
+        if self._behind is not None:
+            self._frames += [frame for frame in self._behind if isinstance(frame, bytes)]
+            self._waiting += self._behind_bytes
+            self._forget_behind()
+        self.flush()
+
     def flush(self) -> None:
         """Hand everything that waits to the link, as one write."""
         frames = self._frames
