@@ -144,7 +144,7 @@ class Outbox:
     def finish(self) -> None:
         """Flush for the last time, without what is still being translated: the connection will be closed."""
         if self._behind is not None:
-            self._frames += [frame for frame in self._behind if isinstance(frame, bytes)]
+            self._frames += [frame for frame in self._behind if not isinstance(frame, Slot)]
             self._waiting += self._behind_bytes
             self._forget_behind()
         self.flush()
