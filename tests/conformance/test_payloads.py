@@ -11,7 +11,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from tests.conformance.peer import Peer, encode_plainly
+from tests.conformance.peer import Peer, decode_plainly, encode_plainly
 from tests.conformance.router import RealmUnderTest
 
 from rocade.wamp.messages import Abort, Error, Invocation, Published, Result
@@ -85,6 +85,37 @@ async def test_integers_stay_integers_and_floats_stay_floats(realm: RealmUnderTe
     for receiver in receivers:
         [arguments] = await payload(receiver)
         assert [type(argument) for argument in arguments] == [int, float, int], receiver.serializer
+
+
+# --- raw -------------------------------------------------------------------------------------------
+
+LENGTHY = b"x" * 65536
+SPELLED = {
+    "json": b'[ 1.0e0 ,"\\u0041", {"a" :1, "a":2} ,"%s"]' % LENGTHY,
+    # numbers and lengths that take more bytes than they need
+    "msgpack": bytes.fromhex("dd 00 00 00 03 d3 00 00 00 00 00 00 00 01 db 00 00 00 01 41 db 00 01 00 00") + LENGTHY,
+    "cbor": bytes.fromhex("9a 00 00 00 03 1b 00 00 00 00 00 00 00 01 7a 00 00 00 01 41 7a 00 01 00 00") + LENGTHY,
+}
+"""Payloads as nobody would write them who encoded them again."""
+
+
+async def test_a_payload_stays_as_it_is_on_its_way_to_the_same_serializer(realm: RealmUnderTest) -> None:
+    callee, caller = await realm.join(), await realm.join()
+    serializer = caller.serializer.name
+    args = SPELLED[serializer]
+    await callee.register(PROCEDURE)
+    await callee.subscribe(TOPIC)
+
+    await caller.send_bytes(with_raw(serializer, [16, caller.next_request(), {}, TOPIC], args))
+    assert args in await callee.receive_bytes()
+    for answer in ([70], [8, 68]):
+        await caller.send_bytes(with_raw(serializer, [48, caller.next_request(), {}, PROCEDURE], args))
+        invocation = await callee.receive_bytes()
+        assert args in invocation
+        request = decode_plainly(serializer, invocation)[1]
+        rest = ["com.example.error"] if answer[0] == 8 else []
+        await callee.send_bytes(with_raw(serializer, [*answer, request, {}, *rest], args))
+        assert args in await caller.receive_bytes()
 
 
 # --- binary ----------------------------------------------------------------------------------------
@@ -242,8 +273,8 @@ async def test_an_odd_payload_harms_neither_its_sender_nor_its_receivers(realm: 
 
 
 def with_raw(serializer: str, head: list[Any], args: bytes) -> bytes:
-    """A message of four elements and arguments that are encoded already."""
+    """A message of these elements, and arguments that are encoded already."""
     data = encode_plainly(serializer, head)
     if serializer == "json":
         return data[:-1] + b"," + args + b"]"
-    return (b"\x95" if serializer == "msgpack" else b"\x85") + data[1:] + args
+    return bytes((data[0] + 1,)) + data[1:] + args

@@ -19,17 +19,19 @@ SOURCE = Path(__file__).parents[2] / "src"
 class RouterProcess:
     """`python -m rocade start`, and what it logs."""
 
-    def __init__(self, *arguments: str, loop: str = "uvloop") -> None:
+    def __init__(self, *arguments: str, loop: str = "uvloop", shell: str = "") -> None:
         """Start it and wait until it is ready.
 
         Args:
             *arguments: of `rocade start`.
             loop: "uvloop" or "asyncio".
+            shell: what a shell does first, such as "ulimit -n 64".
         """
         paths = [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "ROCADE_LOOP": loop, "NO_COLOR": "1"}
+        command = [sys.executable, "-m", "rocade", "start", *arguments]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rocade", "start", *arguments],
+            ["sh", "-c", f'{shell}; exec "$0" "$@"', *command] if shell else command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

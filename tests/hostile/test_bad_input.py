@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.carriers import MemoryCarrier
+from tests.conformance.peer import Peer
+from tests.conformance.router import EVERYTHING
 from tests.conformance.waiting import TIMEOUT
 from tests.hostile.process import RouterProcess
 from tests.hostile.wire import (
@@ -33,6 +36,8 @@ from rocade.router.permissions import Role
 from rocade.serve import connection
 from rocade.serve.authentication import Anonymous
 from rocade.serve.gateway import Gateway
+from rocade.wamp.codec import JSON
+from rocade.wamp.messages import Invocation, Result
 
 MEGABYTE = 1 << 20
 TOPIC = "com.hostile.topic"
@@ -473,6 +478,12 @@ def test_a_first_message_that_is_no_hello_ends_the_connection(
         [16, 0, {}, TOPIC],
         [16, 2**53 + 1, {}, TOPIC],
         [16, 2**64 - 1, {}, TOPIC],
+        [16, -1, {}, TOPIC],
+        [16, 1.5, {}, TOPIC],
+        [34, 1, 0],
+        [66, 1, 2**53 + 1],
+        [70, 2**63, {}],
+        [16, 1, {"exclude": [0]}, TOPIC],
         [16, 1, {}, TOPIC, "text"],
         [16, 1, {}, TOPIC, [], 5],
         [16, 1, {}],
@@ -731,12 +742,14 @@ def test_the_longest_message_is_what_the_configuration_says(tmp_path: Path) -> N
 
 
 class ImpatientRouter:
-    """A router in this process that waits only a moment."""
+    """A router in this process that waits only a moment, and a witness that it serves others meanwhile."""
 
     def __init__(self, *, moment: float = 0.15, max_connections: int = 0) -> None:
         self.gateway = Gateway()
-        self.gateway.add_realm("realm1", [Role("anonymous")])
+        self.gateway.add_realm("realm1", [Role("anonymous", [EVERYTHING])])
         entrance = self.gateway.entrance({"anonymous": Anonymous("anonymous")})
+        # Within the process, where nothing has to hurry.
+        self.witness = Peer(MemoryCarrier(entrance, JSON), JSON)
         options = RawSocketOptions(handshake_timeout=moment, max_connections=max_connections)
         self.listener = Listener(
             None,
@@ -751,6 +764,8 @@ class ImpatientRouter:
         sock = bind_tcp("127.0.0.1", 0)
         self.port = sock.getsockname()[1]
         await self.listener.start(sock)
+        await self.witness.join("realm1")
+        await self.witness.register("com.witness.alive")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -758,7 +773,17 @@ class ImpatientRouter:
         await self.listener.stop()
 
     async def everything_after(self, *parts: bytes, drop_by_drop: bytes = b"") -> bytes:
-        """All that comes on a connection that sends this and then nothing, or the same byte for ever."""
+        """All that comes on a connection that sends this and then nothing, or the same byte for ever.
+
+        The witness must be served afterwards.
+        """
+        data = await self._everything_after(parts, drop_by_drop)
+        await self.witness.call("com.witness.alive", "still there?")
+        await self.witness.yield_(await self.witness.expect(Invocation), "yes")
+        assert (await self.witness.expect(Result)).args == ["yes"]
+        return data
+
+    async def _everything_after(self, parts: tuple[bytes, ...], drop_by_drop: bytes) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             async with asyncio.timeout(TIMEOUT):

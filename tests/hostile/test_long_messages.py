@@ -294,6 +294,30 @@ def test_a_translating_process_that_is_killed_costs_one_message_for_those_receiv
         assert other.receive()[4][0] == "next"
 
 
+def test_goodbye_and_abort_do_not_wait_for_what_is_not_translated_in_time(transport: str) -> None:
+    with (
+        RouterProcess("--port", "0") as router,
+        subscribed(router, transport, "msgpack") as member,
+        subscribed(router, transport, "cbor") as violator,
+        joined(router, transport) as publisher,
+    ):
+        translating = Checking(router, "translating")
+        publisher.send_bytes(long("json", 1, "first"))
+        assert member.receive()[4][0] == violator.receive()[4][0] == "first"
+        translating.stop()
+        publisher.send_bytes(long("json", 2, "lost"))
+        publisher.send([16, 3, {"acknowledge": True}, TOPIC, ["behind"]])
+        assert [publisher.receive()[:2] for _ in range(3)] == [[17, 1], [17, 2], [17, 3]]
+
+        violator.send(HELLO)
+        assert violator.receive()[4] == ["behind"]
+        violator.expect_abort()
+        router.signal(signal.SIGTERM)
+        assert member.receive()[4] == ["behind"]
+        assert member.receive()[2] == "wamp.close.system_shutdown"
+        assert router.wait() == 0
+
+
 def test_those_who_send_more_than_can_be_translated_are_not_read(router: RouterProcess, transport: str) -> None:
     translating = Checking(router, "translating")
     with subscribed(router, transport, "msgpack") as slow, joined(router, transport) as publisher:

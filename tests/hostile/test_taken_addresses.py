@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -30,6 +31,31 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert len(lines) == 1, lines
     assert f"127.0.0.1:{port}" in lines[0]
     assert "in use" in lines[0]
+
+
+def test_an_address_of_a_file_is_named_with_the_file_and_the_place(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        configuration = {
+            "version": 2,
+            "workers": [
+                {
+                    "type": "router",
+                    "realms": [{"name": "realm1", "roles": [{"name": "anonymous"}]}],
+                    "transports": [
+                        {"type": "rawsocket", "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"}}
+                    ],
+                }
+            ],
+        }
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(configuration))
+
+        code, lines = start("--config", str(file))
+
+    assert code == 2
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(f"{file}: workers[0].transports[0].endpoint: cannot listen on 127.0.0.1:{port}: ")
 
 
 def test_a_unix_socket_that_is_taken_is_named_and_left_alone(tmp_path: Path) -> None:

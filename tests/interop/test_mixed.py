@@ -14,7 +14,7 @@ import pytest
 
 from .clients import AUTOBAHN_JS, AUTOBAHN_PYTHON, ROCADE, WAMPY, Client
 from .conftest import Join, Pair
-from .driver import Payload
+from .driver import Payload, Refused
 from .lines import TypedArray
 
 MIXED = [
@@ -78,6 +78,66 @@ def test_arguments_and_results_cross(caller: Client, callee: Client, pair: Pair)
     assert invocation.kwargs == callee.delivered(KEYWORDS)
     assert call.result() == Payload(caller.delivered(VALUES), caller.delivered(KEYWORDS))
     procedure.unregister()
+
+
+@pytest.mark.parametrize("callee", MIXED, ids=str)
+@pytest.mark.parametrize("caller", MIXED, ids=str)
+def test_errors_cross(caller: Client, callee: Client, pair: Pair) -> None:
+    calling, called = pair(caller, callee)
+    uri = f"com.example.mixed.{next(NUMBERS)}"
+    procedure = called.register(uri)
+
+    call = calling.start_call(uri)
+    procedure.next().fail("com.example.error.mixed", ["naïve", 7, b"\x00\xff"], KEYWORDS)
+
+    with pytest.raises(Refused) as refused:
+        call.result()
+    error = refused.value
+    assert error.uri == "com.example.error.mixed"
+    assert error.args_ == caller.delivered(["naïve", 7, b"\x00\xff"])
+    assert error.kwargs == caller.delivered(KEYWORDS)
+    procedure.unregister()
+
+
+@pytest.mark.parametrize("caller", MIXED, ids=str)
+def test_a_procedure_is_shared_by_clients_of_all_kinds(caller: Client, join: Join) -> None:
+    for number, callee in enumerate(MIXED):
+        join(callee).register(
+            "com.example.mixed.shared",
+            lambda call, number=number: call.succeed([number, *call.args]),  # type: ignore[misc]
+            invoke="roundrobin",
+        )
+    calling = join(caller)
+
+    answers = [calling.call("com.example.mixed.shared", [b"\x80", "ä"]).args for _ in MIXED]
+
+    # Each callee echoes what it was given in its own form, which is the caller's again in the end.
+    assert answers == [[number, *caller.delivered([b"\x80", "ä"])] for number in range(len(MIXED))]
+
+
+@pytest.mark.parametrize("match", ["prefix", "wildcard"])
+@pytest.mark.parametrize("sender", MIXED, ids=str)
+def test_patterns_are_found_by_clients_of_all_kinds(sender: Client, match: str, join: Join) -> None:
+    sending = join(sender)
+    pattern = "com.crossing" if match == "prefix" else "com..one"
+    receiving = [join(client) for client in MIXED]
+    subscriptions = [session.subscribe(pattern, match=match) for session in receiving]
+
+    sending.publish("com.crossing.one", [b"\x80"])
+
+    for client, subscription in zip(MIXED, subscriptions, strict=True):
+        event = subscription.next()
+        assert (str(client), event.args) == (str(client), client.delivered([b"\x80"]))
+        assert event.details["topic"] == "com.crossing.one"
+    for number, session in enumerate(receiving):
+        session.register(
+            pattern,
+            lambda call, number=number: call.succeed([number, call.details["procedure"]]),  # type: ignore[misc]
+            match=match,
+            invoke="roundrobin",
+        )
+    answers = [sending.call("com.crossing.one").args for _ in MIXED]
+    assert answers == [[number, "com.crossing.one"] for number in range(len(MIXED))]
 
 
 @pytest.mark.parametrize("subscriber", MIXED, ids=str)

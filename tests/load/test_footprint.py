@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import resource
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -17,21 +15,6 @@ MEGABYTE = 1 << 20
 SESSIONS = 5000
 MAX_BYTES_PER_SESSION = 16 * 1024
 MAX_BYTES_AT_START = 45 * MEGABYTE
-FILES = SESSIONS + 500
-
-
-@pytest.fixture
-def many_files() -> Iterator[None]:
-    """Lets this process, and the router that it starts, have a connection for each session."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < FILES:
-        pytest.fail(
-            f"{SESSIONS} sessions need {FILES} open files in this process and in the router; the system allows "
-            f"{hard}: raise the hard limit (ulimit -Hn)"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if soft == resource.RLIM_INFINITY else max(soft, FILES), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_router_that_has_just_started_takes_little_memory() -> None:

@@ -75,6 +75,22 @@ def test_clients_that_do_not_answer_do_not_keep_it(number: signal.Signals, loop:
         assert ended(router)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("many_files")
+@LOOPS
+def test_thousands_of_sessions_are_told_goodbye_in_time(loop: str) -> None:
+    kinds = itertools.cycle(itertools.product(("websocket", "rawsocket"), ("json", "msgpack", "cbor")))
+    with RouterProcess("--port", "0", loop=loop) as router, ExitStack() as stack:
+        clients = [stack.enter_context(Client(router.port, *next(kinds))) for _ in range(2000)]
+        for client in clients:
+            client.join()
+
+        router.signal(signal.SIGTERM)
+
+        assert ended(router)
+        assert [client.receive() for client in clients] == [GOODBYE] * len(clients)
+
+
 @pytest.mark.parametrize(
     ("transport", "loop"), [("websocket", "uvloop"), ("rawsocket", "uvloop"), ("websocket", "asyncio")]
 )

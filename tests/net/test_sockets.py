@@ -33,7 +33,7 @@ def test_processes_can_share_a_port() -> None:
         second.close()
 
 
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7"])
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "127.0..1", "x" * 64])
 def test_a_host_that_is_not_here_is_refused_by_name(host: str) -> None:
     with pytest.raises(OSError, match=f"cannot listen on {host}:8080"):
         bind_tcp(host, 8080)

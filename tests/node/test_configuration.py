@@ -208,6 +208,50 @@ def test_yaml_without_pyyaml_names_the_extra_to_install(monkeypatch: pytest.Monk
         parsed("version: 2", ".yml")
 
 
+@pytest.mark.parametrize("extension", [".json", ".yaml", ".toml"])
+def test_nesting_without_end_is_refused_in_every_format(extension: str) -> None:
+    text = "version = " if extension == ".toml" else ""
+
+    with pytest.raises(ConfigurationError, match="is nested too deeply"):
+        parsed(text + "[" * 100_000, extension)
+
+
+@pytest.mark.parametrize(
+    ("text", "extension"), [('{"version": %s}', ".json"), ("version: %s", ".yaml"), ("version = %s", ".toml")]
+)
+def test_numbers_of_thousands_of_digits_are_refused(text: str, extension: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"has a value that cannot be: .*4300 digits"):
+        parsed(text % ("1" * 5000), extension)
+
+
+@pytest.mark.parametrize("value", ["2026-02-31", "!!int many"])
+def test_yaml_values_that_cannot_be_are_refused_with_their_place(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="line 2, column 10: has a value that cannot be: "):
+        parsed(f"workers: []\nversion: {value}\n", ".yaml")
+
+
+def test_half_a_character_is_refused_wherever_text_stands() -> None:
+    with pytest.raises(ConfigurationError) as in_text:
+        configuration_from(minimal(paths={"/": {"type": "static", "directory": "\ud800"}}))
+    with pytest.raises(ConfigurationError) as in_key:
+        configuration_from(minimal(paths={"/\ud800": {"type": "websocket"}}))
+
+    message = "must not have half a character (a lone surrogate) in it"
+    assert (in_text.value.path, in_text.value.message) == (
+        'workers[0].transports[0].paths["/"].directory',
+        message,
+    )
+    assert (in_key.value.path, in_key.value.message) == ("workers[0].transports[0].paths", message)
+
+
+@pytest.mark.parametrize("options", [{}, {"fallback": "x" * 5000}])
+def test_a_file_name_that_no_file_can_have_is_a_file_that_is_not_there(tmp_path: Path, options: dict[str, str]) -> None:
+    directory = str(tmp_path) if options else "x" * 5000
+
+    with pytest.raises(ConfigurationError, match=r"there is no (directory|file) "):
+        configuration_from(minimal(paths={"/": {"type": "static", "directory": directory, "options": options}}))
+
+
 def test_all_formats_say_the_same(tmp_path: Path) -> None:
     import yaml
 

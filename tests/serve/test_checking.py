@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import select
 import signal
+import socket
+import subprocess
 import sys
 from typing import Any
 
@@ -16,6 +19,7 @@ from tests.conformance.waiting import TIMEOUT
 from rocade.errors import CheckFailed, InvalidMessage, NotUtf8, PayloadNotSerializable
 from rocade.serve import checking
 from rocade.serve.checking import Worker
+from rocade.serve.checking_process import PREFIX_BYTES, READY, Request
 from rocade.wamp.codec import CBOR, JSON, MSGPACK, Serializer
 from rocade.wamp.messages import Publish
 
@@ -194,3 +198,20 @@ async def test_an_answer_that_makes_no_sense_fails_its_message_and_no_other(monk
 
     assert type(await checked(worker, data, JSON)) is Publish
     worker.close()
+
+
+def test_a_process_whose_answer_nobody_reads_any_more_ends_without_a_word() -> None:
+    ours, theirs = socket.socketpair()
+    program = "from rocade.serve.checking_process import main; main(2 ** 40)"
+    with ours, theirs:
+        process = subprocess.Popen([sys.executable, "-c", program], stdin=theirs, stderr=subprocess.PIPE)
+        ours.settimeout(TIMEOUT)
+        assert ours.recv(1) == READY
+        data = JSON.encode_array((16, 1, {}, "a.b", ["x"]))
+        request = msgspec.msgpack.encode(Request("json", "", [len(data)]))
+        ours.sendall(len(request).to_bytes(PREFIX_BYTES, "big") + request + data)
+        assert select.select([ours], [], [], TIMEOUT)[0]
+
+    _, said = process.communicate(timeout=TIMEOUT)
+
+    assert (process.returncode, said) == (0, b"")

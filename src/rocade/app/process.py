@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import RocadeError
 from rocade.serve.logs import LogLevel, configure_logging
-from rocade.serve.loop import loop_factory, on_stop_signals
+from rocade.serve.loop import loop_factory, on_stop_signals, tell_briefly_of_shortage
 
 if TYPE_CHECKING:
     from rocade.app.application import Application
@@ -92,6 +92,7 @@ def _check_thread() -> None:
 
 async def _serve(application: Application, start: Callable[[], Awaitable[None]]) -> int:
     stopping, hurrying = asyncio.Event(), asyncio.Event()
+    tell_briefly_of_shortage()
     on_stop_signals(lambda: (hurrying if stopping.is_set() else stopping).set())
     stop = asyncio.ensure_future(stopping.wait())
     starting = asyncio.ensure_future(start())

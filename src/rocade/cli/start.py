@@ -68,14 +68,14 @@ def start(
     if not insecure:
         _insist_on_safety(configuration)
 
-    from rocade.errors import ConfigurationError
+    from rocade.node.configuration import ConfigurationError, ConfigurationFileError
     from rocade.node.process import run
 
     try:
         return run(configuration, insecure=insecure, log_level=log_level)
     except ConfigurationError as error:
         if config is not None:
-            raise
+            raise ConfigurationFileError(config, error.path, error.message) from None
         # There is no file for the error's path to lead into.
         raise click.UsageError(f"{error.message} (--port or --unix choose another address)") from None
 

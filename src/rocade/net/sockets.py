@@ -50,7 +50,10 @@ def bind_tcp(host: str, port: int, *, backlog: int = BACKLOG, reuse_port: bool =
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
     if not host:
         return (socket.AF_INET6, ("::", port)) if socket.has_dualstack_ipv6() else (socket.AF_INET, ("0.0.0.0", port))
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # as which Python tells of empty and of overlong labels
+        raise OSError(errno.EINVAL, "that is no name of a host") from None
     # "localhost" may come as ::1 first, where nobody looks for a server that says 127.0.0.1.
     found.sort(key=lambda entry: entry[0] != socket.AF_INET)
     return found[0][0], found[0][4]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,11 +50,13 @@ def parsed(text: str, extension: str) -> Any:
     Raises:
         ConfigurationError: a syntax error.
     """
-    if extension in (".yaml", ".yml"):
-        return _parsed_yaml(text)
-    if extension == ".toml":
-        return _parsed_toml(text)
-    return _parsed_json(text)
+    parse = _PARSERS.get(extension, _parsed_json)
+    try:
+        return parse(text)
+    except RecursionError:
+        raise ConfigurationError("", "is nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits, or in YAML the 31st of February
+        raise ConfigurationError("", _impossible(error)) from None
 
 
 # JSON
@@ -112,8 +114,6 @@ def _parsed_json(text: str) -> Any:
         return json.loads(json_without_comments(text), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise ConfigurationError(_place(text, error.pos), _lowered(error.msg)) from None
-    except RecursionError:
-        raise ConfigurationError("", "is nested too deeply") from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -161,6 +161,12 @@ def _parsed_yaml(text: str) -> Any:
                 keys.add(key)
             return super().construct_mapping(node, deep)
 
+        def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except ValueError as error:
+                raise ConfigurationError(_mark(node.start_mark), _impossible(error)) from None
+
     try:
         return yaml.load(text, Loader)
     except yaml.MarkedYAMLError as error:
@@ -174,6 +180,10 @@ def _mark(mark: Any) -> str:
     return f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
 
 
+def _impossible(error: ValueError) -> str:
+    return f"has a value that cannot be: {_one_line(str(error)).partition('; use sys.')[0]}"
+
+
 def _one_line(text: str) -> str:
     return " ".join(text.split())
 
@@ -185,6 +195,9 @@ def _parsed_toml(text: str) -> Any:
         message, _, place = str(error).partition(" (at ")
         raise ConfigurationError(place.removesuffix(")"), _lowered(message)) from None
 
+
+_PARSERS: Mapping[str, Callable[[str], Any]] = {".yaml": _parsed_yaml, ".yml": _parsed_yaml, ".toml": _parsed_toml}
+"""What reads the formats that are not JSON, by extension."""
 
 # Variables of the environment
 

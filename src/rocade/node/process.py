@@ -17,7 +17,7 @@ from rocade.node.safety import problems
 from rocade.node.settings import Configuration
 from rocade.node.worker import Worker
 from rocade.serve.logs import LogLevel, configure_logging
-from rocade.serve.loop import loop_factory, on_stop_signals
+from rocade.serve.loop import loop_factory, on_stop_signals, tell_briefly_of_shortage
 
 __all__ = ["run"]
 
@@ -67,6 +67,7 @@ def run(configuration: Configuration, *, insecure: bool = False, log_level: LogL
 
 async def _serve(worker: Worker) -> None:
     stopping = asyncio.Event()
+    tell_briefly_of_shortage()
     on_stop_signals(stopping.set)
     _on_hangup(lambda: None if stopping.is_set() else worker.reload_certificates(), stopping.set)
     await worker.start()

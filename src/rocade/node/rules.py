@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from ipaddress import ip_network
@@ -126,10 +127,10 @@ def _too_many(limit: int | None) -> str:
 
 
 def _check_stores(worker: RouterWorker, path: str) -> None:
-    first: dict[Path, int] = {}  # file -> index of the realm that has it
+    first: dict[str, int] = {}  # file -> index of the realm that has it
     for index, realm in enumerate(worker.realms):
         if isinstance(realm.store, SqliteStore):
-            file = Path(realm.store.path).resolve()
+            file = os.path.realpath(realm.store.path)
             if file in first:
                 raise ConfigurationError(
                     f"{path}[{index}].store.path", f"{path}[{first[file]}] has the same file; each realm needs its own"
@@ -315,7 +316,7 @@ def _check_static(service: StaticService, path: str) -> None:
     root = service.root
     if root is None:
         raise ConfigurationError(f"{path}.package", f"there is no Python package {service.package!r}")
-    if not root.is_dir():
+    if not os.path.isdir(root):  # unlike the method of a path, this fails for no name whatever
         key = "resource" if from_package else "directory"
         raise ConfigurationError(f"{path}.{key}", f"there is no directory {str(root)!r}")
     for suffix in service.options.mime_types:
@@ -330,8 +331,8 @@ def _check_static(service: StaticService, path: str) -> None:
 
 
 def _inside(root: Path, name: str) -> bool:
-    file = (root / name).resolve()
-    return file.is_file() and file.is_relative_to(root.resolve())
+    file = Path(os.path.realpath(root / name))
+    return os.path.isfile(file) and file.is_relative_to(os.path.realpath(root))
 
 
 def _check_collisions(transports: tuple[Transport, ...], path: str) -> None:
@@ -346,7 +347,7 @@ def _check_collisions(transports: tuple[Transport, ...], path: str) -> None:
 
 def _collide(one: TcpEndpoint | UnixEndpoint, other: TcpEndpoint | UnixEndpoint) -> bool:
     if isinstance(one, UnixEndpoint) and isinstance(other, UnixEndpoint):
-        return Path(one.path).resolve() == Path(other.path).resolve()
+        return os.path.realpath(one.path) == os.path.realpath(other.path)
     if isinstance(one, UnixEndpoint) or isinstance(other, UnixEndpoint):
         return False
     if one.port == 0 or one.port != other.port or one.ip_version != other.ip_version:

@@ -66,8 +66,16 @@ class _Comparison:
         return compare(self, value, kind, path, extra) if compare else self._plain(value, path)
 
     def _leaf(self, value: Any, path: str) -> Any:
-        """A value with its variables replaced: where it is used, so that what is refused anyway may name any."""
-        return expanded(value, self.environment, path) if isinstance(value, str) and "$" in value else value
+        """A value with its variables replaced: where it is used, so that what is refused anyway may name any.
+
+        Raises:
+            ConfigurationError: a variable that is not set, or text that cannot be written down.
+        """
+        if not isinstance(value, str):
+            return value
+        text = expanded(value, self.environment, path) if "$" in value else value
+        _check_text(text, path)
+        return text
 
     def _struct(self, value: Any, kind: inspect.StructType, path: str, extra: Mapping[str, Any]) -> Any:
         if not isinstance(value, dict):
@@ -222,7 +230,16 @@ def _chosen(value: Any, choices: list[Any], path: str, extra: Mapping[str, Any])
 def _text_key(key: Any, path: str) -> str:
     if not isinstance(key, str):
         raise ConfigurationError(path, f"the key {_shown(key)} must be text; put it in quotes")
+    _check_text(key, path)
     return str(key)
+
+
+def _check_text(text: str, path: str) -> None:
+    """Refuse half a surrogate pair, which JSON can express: no file, host or URI has one, and nothing can send it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(path, "must not have half a character (a lone surrogate) in it") from None
 
 
 def _mismatch(path: str, wanted: str, value: Any, hint: str = "") -> NoReturn:

@@ -12,6 +12,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Raw, Struct, msgpack
@@ -131,7 +132,7 @@ def main(memory_limit: int) -> None:
     _limit_memory(memory_limit)
     _offer_ourselves_first()
     gc.disable()  # what is decoded has no cycles, and walking over millions of lists takes longer than making them
-    with socket.socket(fileno=os.dup(0)) as connection:
+    with socket.socket(fileno=os.dup(0)) as connection, suppress(ConnectionError):  # closed with a reply unread
         connection.setblocking(True)
         connection.sendall(READY)
         while _serve(connection):

@@ -315,7 +315,7 @@ class Connection:
         """Close the connection once everything is out."""
         self.state = SessionState.ABORTED
         self._stop_waiting()
-        self.outbox.flush_all()
+        self.outbox.finish()
         self.link.close()
 
     def abort(self, uri: str, text: str) -> None:
@@ -328,7 +328,7 @@ class Connection:
         self.outbox.put(self._framed(Abort(CloseDetails(message=text), uri)))
         self.state = SessionState.ABORTED
         self._stop_waiting()
-        self.outbox.flush_all()
+        self.outbox.finish()
         self._leave(uri)
         self.link.close(failure=uri == ProtocolViolation.uri)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import sys
@@ -133,4 +134,8 @@ def _one_line(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+    return _ESCAPE(character)[0].decode("ascii")
+
+
+# Found now: it is a file of Python's, and what is to be logged may be that no more files can be opened.
+_ESCAPE = codecs.getencoder("unicode_escape")

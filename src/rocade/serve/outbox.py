@@ -149,8 +149,13 @@ class Outbox:
         if not self._has_more:
             self._write_block()
 
-    def flush_all(self) -> None:
-        """Hand everything that waits to the link: nothing will come any more."""
+    def finish(self) -> None:
+        """Hand everything to the link, except for what is still being translated: the connection will be closed."""
+        if self._behind is not None:
+            for frame in self._behind:
+                if not isinstance(frame, Slot):
+                    self._waiting.put(frame)
+            self._forget_behind()
         while self._waiting.size and not self._paused:
             self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
 
