@@ -19,6 +19,7 @@
     ├── PayloadNotSerializable      a value that a serializer has no form for
     │   ├── PayloadTooLarge         more than a transport can carry
     │   └── TranslationTakesLong    not here and now, at least
+    ├── DecodingTakesLong           a message that may be valid, but not here and now
     ├── CheckFailed                 it could not be found out whether a long message is valid: ABORT and close
     ├── HandshakeRefused            a session was not opened: ABORT
     │   └── AuthenticationFailed    the client is not who it claims to be
@@ -39,6 +40,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectionLost",
+    "DecodingTakesLong",
     "HandshakeRefused",
     "InvalidArgument",
     "InvalidMessage",
@@ -200,6 +202,10 @@ class NotUtf8(InvalidMessage):
     """The bytes of a text are not UTF-8. On a WebSocket that is an error of the transport itself, code 1007."""
 
 
+class DecodingTakesLong(RocadeError):
+    """To find out whether bytes are a valid message, or what value they have, would hold the event loop."""
+
+
 class CheckFailed(RocadeError):
     """It could not be found out whether a long message is valid, or what it is in another serializer."""
 
@@ -226,7 +232,7 @@ class PayloadTooLarge(PayloadNotSerializable):
 
 
 class TranslationTakesLong(PayloadNotSerializable):
-    """A payload is in another serializer, and so long that translating it would hold the event loop."""
+    """A payload is in another serializer, and such that translating it would hold the event loop."""
 
 
 class HandshakeRefused(RocadeError):

@@ -118,7 +118,7 @@ class Codec(ABC):
 
     def decode_slowly(self, data: bytes) -> Any:
         """As `decode`, for whatever can be decoded at all."""
-        message = self.serializer.decode(data)
+        message = self.serializer.decode(data, is_patient=True)
         loaded = _LOADED.get(type(message))
         if loaded is None:
             return message

@@ -13,6 +13,7 @@ import socket
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from time import thread_time
 from typing import Any
 
 from msgspec import Raw, Struct, msgpack
@@ -20,6 +21,7 @@ from msgspec import Raw, Struct, msgpack
 from rocade.errors import InvalidMessage, NotUtf8, PayloadNotSerializable
 from rocade.wamp.codec import SERIALIZERS, transcode
 from rocade.wamp.large import head_of, payload_of, payload_spans
+from rocade.wamp.patience import time_with
 
 __all__ = [
     "DONE",
@@ -103,7 +105,7 @@ def carry_out(request: Request, parts: Sequence[Any]) -> tuple[Reply, list[Any]]
 
 def _checked(request: Request, data: bytes) -> tuple[Reply, list[Any]]:
     serializer = SERIALIZERS[request.origin]
-    message = serializer.decode(data)
+    message = serializer.decode(data, is_patient=True)
     args, kwargs = payload_of(message)
     reply = Reply(DONE, head=head_of(message))
     spans = payload_spans(data, args, kwargs, serializer)
@@ -131,6 +133,7 @@ def main(memory_limit: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _limit_memory(memory_limit)
     _offer_ourselves_first()
+    time_with(thread_time)
     gc.disable()  # what is decoded has no cycles, and walking over millions of lists takes longer than making them
     with socket.socket(fileno=os.dup(0)) as connection, suppress(ConnectionError):  # closed with a reply unread
         connection.setblocking(True)

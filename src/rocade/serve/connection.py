@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from rocade.errors import CheckFailed, NotUtf8, ProtocolViolation
+from rocade.errors import CheckFailed, DecodingTakesLong, NotUtf8, ProtocolViolation
 from rocade.net.door import Door
 from rocade.net.link import Link
 from rocade.router.realm import Realm
@@ -126,6 +126,8 @@ class Connection:
                 self._handle(message)
         except ProtocolViolation as violation:
             self.violated(violation)
+        except DecodingTakesLong as why:
+            self._decode_elsewhere(data, why)
         except Exception:
             self.failed()
 
@@ -182,17 +184,26 @@ class Connection:
             raise ProtocolViolation(
                 f"{len(data)} bytes, where at most {MAX_HANDSHAKE_BYTES} are allowed without a session"
             )
-        serializer = self.link.wire.serializer
-        if len(data) <= serializer.quick_bytes:
+        if len(data) <= self.link.wire.serializer.quick_bytes:
             return False
         if self._meter is not None:
             self._meter.count(len(data))
+        self._look_through(data)
+        return True
+
+    def _decode_elsewhere(self, data: bytes, why: DecodingTakesLong) -> None:
+        """Take a message that is not long, but such that decoding it would hold the loop; it has been counted."""
+        if self.state in _WITHOUT_SESSION:
+            self.violated(ProtocolViolation(f"without a session, messages are to be simple: {why}"))
+        else:
+            self._look_through(data)
+
+    def _look_through(self, data: bytes) -> None:
         # What the client has sent behind it stays in the link; what comes all the same is taken in its turn.
         self._behind = deque()
         self._quick_bytes = -1
         self.pause_reading(CHECKING)
-        self._check = self._gateway.checking.check(data, serializer, self._checked)
-        return True
+        self._check = self._gateway.checking.check(data, self.link.wire.serializer, self._checked)
 
     def _checked(self, result: Checked) -> None:
         """The long message is decoded, or there is something wrong with it; now it is handled in its place."""

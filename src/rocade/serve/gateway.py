@@ -32,6 +32,7 @@ from rocade.serve.login_procedures import LoginProcedures
 from rocade.serve.outbox import DEFAULT_MAX_OUTBOX_BYTES
 from rocade.serve.refusals import Refusals
 from rocade.serve.session import ConnectedSession
+from rocade.wamp.patience import time_with
 from rocade.wamp.uris import is_reserved, is_uri, shown
 
 __all__ = ["DEFAULT_RESUME_WINDOW", "Gateway"]
@@ -99,6 +100,8 @@ class Gateway:
         self._random = source or random.Random()
         # Publication ids are seen by everybody and drawn quickly; nobody should guess session ids from them.
         self._unpredictable = source or random.SystemRandom()
+        # What decoding takes too long in the loop, the first of them does.
+        time_with(time.thread_time)
         # Two, so that neither holds up the other; none of them has a process before it has something to do.
         self.checking = Worker("checking")
         self.translating = Worker("translating")

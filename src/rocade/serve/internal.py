@@ -134,7 +134,7 @@ class _Caller:
 
     def put(self, frame: bytes | Pieces) -> None:
         """An answer has come."""
-        message = MSGPACK.decode(bytes(frame))
+        message = MSGPACK.decode(bytes(frame), is_patient=True)
         assert isinstance(message, Result | Error), "it only calls"
         answer = self._pending.pop(message.request, None)
         if answer is None or answer.done():

@@ -252,7 +252,7 @@ def _reframed(frame: Frame, before: Wire, after: Wire) -> Frame:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
         payload = after.serializer.encode(
-            before.serializer.decode(bytes(payload)), before.serializer, MAX_TRANSLATED_BYTES
+            before.serializer.decode(bytes(payload), is_patient=True), before.serializer, MAX_TRANSLATED_BYTES
         )
     return after.frame(payload)
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import datetime
 import io
-import operator
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import cbor2
 import msgspec
 from msgspec import Raw
 
-from rocade.errors import InvalidMessage, PayloadNotSerializable
+from rocade.errors import DecodingTakesLong, InvalidMessage, PayloadNotSerializable
 from rocade.wamp.messages import Message
-from rocade.wamp.payload import MOST_ELEMENTS, as_it_is, plain_value
+from rocade.wamp.patience import SHORT_BYTES, Patience
+from rocade.wamp.payload import (
+    MOST_ELEMENTS,
+    as_it_is,
+    check_kind,
+    plain_value,
+)
 
 # Tags whose decoding costs time or memory out of proportion, or builds objects that refer to themselves:
 # bignums in decimal and rational form, shared values and strings, regular expressions, MIME messages, sets.
@@ -34,25 +40,93 @@ def _opaque(tag: int, value: Any, immutable: bool) -> cbor2.CBORTag:
 
 # tag -> what is made of its value
 _LOADING: dict[int, Callable[[Any, bool], Any]] = {tag: partial(_opaque, tag) for tag in _OPAQUE_TAGS}
-# To look through a payload, nothing needs to be made: the cheapest function of two arguments there is.
-_CHECKING: dict[int, Callable[[Any, bool], Any]] = dict.fromkeys(_OPAQUE_TAGS + _OTHER_TAGS, operator.is_)
+
+
+def _tagged(tag: int, value: Any, immutable: bool) -> Any:
+    return tag, value
+
+
+# To look through a payload, nothing needs to be made; but what stands for two different keys must not be the same.
+_CHECKING: dict[int, Callable[[Any, bool], Any]] = {tag: partial(_tagged, tag) for tag in _OPAQUE_TAGS + _OTHER_TAGS}
+
+# Seconds that decoding may take: in any case, and for each byte that has been decoded.
+_IN_HASTE = (500e-6, 30e-9)
+_IN_HASTE_TO_LOAD = (500e-6, 100e-9)
+_PATIENTLY = (0.5, 1e-6)
+
+_READ_BYTES = 4096
+
+_MOST_HEAD_VALUES = 8 * 1024
+"""Values in options that are made plain in haste."""
+
+
+class _Timed(io.BytesIO):
+    """A file that is not read to its end when what is made of it takes too long.
+
+    A map takes long whose keys are chosen such that their hashes are the same, and there are costly tags. cbor2 reads
+    its file bit by bit, so the time is looked at in between.
+
+    Attributes:
+        patience: how long it may take; set before the file is read.
+        is_over: whether it took too long.
+    """
+
+    patience: Patience
+    is_over = False
+    _next = _bytes = SHORT_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """So many bytes, or some more.
+
+        Raises:
+            TimeoutError: it has taken too long.
+        """
+        position = self.tell()
+        if position >= self._next:
+            if self.patience.is_over(position):
+                self.is_over = True
+                raise TimeoutError
+            self._bytes = min(self._bytes * 2, _READ_BYTES)
+            self._next = position + self._bytes
+        return super().read(max(size or 0, self._bytes))
+
+
+def _timed(data: bytes, begin: int, patience: Patience, **options: Any) -> tuple[_Timed, Callable[[], Any]]:
+    """A file, and a decoder of what begins there."""
+    file = _Timed(data)
+    file.patience = patience
+    file.seek(begin)
+    # The file decides how much is read at once. A map that is itself a key is made of its keys and values at once,
+    # unless each key is compared before.
+    return file, cbor2.CBORDecoder(file, read_size=1, allow_duplicate_keys=False, **options).decode
 
 
 def split(
-    data: bytes, payload_index: Mapping[int, int], options_index: Mapping[int, int], max_depth: int
+    data: bytes, payload_index: Mapping[int, int], options_index: Mapping[int, int], max_depth: int, is_patient: bool
 ) -> tuple[list[Any], bytes, bytes]:
     """A message's head as Python values, and its raw `args` and `kwargs` (no bytes when absent or empty).
 
     Undefined values (wampy.js sends them) are dropped from the options, and ids that came as floats (wampy.js
     again) become integers.
 
+    Args:
+        data: a message.
+        payload_index: message code -> where the payload begins.
+        options_index: message code -> where the options stand.
+        max_depth: deepest accepted nesting.
+        is_patient: whether nobody else waits meanwhile.
     Raises:
+        DecodingTakesLong: it is to be looked through by somebody patient.
         InvalidMessage: not one CBOR array of a plausible length, or a payload of the wrong types.
     """
     length, start = _array_header(data)
-    file = io.BytesIO(data)
+    is_long = len(data) > SHORT_BYTES
+    if is_long:
+        patience = Patience(*(_PATIENTLY if is_patient else _IN_HASTE))
+    # The head of most long messages is short, too.
+    file = io.BytesIO(data[:SHORT_BYTES] if is_long else data)
     file.seek(start)
-    decode = cbor2.CBORDecoder(file, semantic_decoders=_LOADING, max_depth=max_depth).decode
+    decode: Callable[[], Any] = cbor2.CBORDecoder(file, semantic_decoders=_LOADING, max_depth=max_depth).decode
     head: list[Any] = []
     raw: list[bytes] = []
     first_payload = MOST_ELEMENTS + 1
@@ -64,30 +138,53 @@ def split(
                 file.seek(begin + 1)
                 break
             if index == first_payload:
-                decode = cbor2.CBORDecoder(
-                    file, semantic_decoders=_CHECKING, tag_hook=operator.is_, max_depth=max_depth
-                ).decode
-            value = decode()
+                if is_long:
+                    file, decode = _timed(data, begin, patience, semantic_decoders=_CHECKING, max_depth=max_depth)
+                else:
+                    decode = cbor2.CBORDecoder(file, semantic_decoders=_CHECKING, max_depth=max_depth).decode
+            try:
+                value = decode()
+            except cbor2.CBORDecodeEOF:
+                if not is_long or type(file) is _Timed:
+                    raise
+                file, decode = _timed(data, begin, patience, semantic_decoders=_LOADING, max_depth=max_depth)
+                value = decode()
+                if not is_patient and _has_many_values(value):
+                    raise DecodingTakesLong("there are many values in its head") from None
             if index < first_payload:
                 head.append(_whole_number(value))
             else:
-                _check_payload(value, index - first_payload)
+                check_kind(value, index - first_payload)
                 raw.append(data[begin : file.tell()] if value else b"")
             if index == 0 and type(head[0]) is int:
                 first_payload = payload_index.get(head[0], first_payload)
             index += 1
             if index > MOST_ELEMENTS:
                 raise InvalidMessage("the array is too long")
-    except InvalidMessage:
+    except (InvalidMessage, DecodingTakesLong):
         raise
     except Exception as error:  # cbor2's own errors, and those of the types it builds
-        raise InvalidMessage(f"CBOR is malformed: {error}") from None
+        raise _complaint(error, file, is_patient, "CBOR is malformed") from None
     if file.tell() != len(data):
         raise InvalidMessage("CBOR is malformed: trailing bytes")
     options = options_index.get(head[0], MOST_ELEMENTS) if head and type(head[0]) is int else MOST_ELEMENTS
     if options < len(head):
         head[options] = _plain_options(head[options])
     return head, raw[0] if raw else b"", raw[1] if len(raw) > 1 else b""
+
+
+def _complaint(error: Exception, file: io.BytesIO, is_patient: bool, otherwise: str) -> Exception:
+    """What is wrong with CBOR that cbor2 does not take."""
+    if type(file) is _Timed and file.is_over:
+        if not is_patient:
+            return DecodingTakesLong("what is in it takes long to decode")
+        return InvalidMessage(f"it takes too long to decode {len(file.getbuffer())} bytes of such CBOR")
+    text = str(error)
+    if "Duplicate map key" in text:
+        if not is_patient:
+            return DecodingTakesLong("a map may have a key twice")
+        return InvalidMessage("a map has a key twice")
+    return InvalidMessage(f"{otherwise}: {text}")
 
 
 _BREAK = b"\xff"
@@ -106,15 +203,6 @@ def _array_header(data: bytes) -> tuple[int, int]:
     raise InvalidMessage("not a CBOR array of the length of a message")
 
 
-def _check_payload(value: Any, position: int) -> None:
-    if position == 0 and type(value) is not list:
-        raise InvalidMessage("args is not a list")
-    if position == 1 and not (type(value) is dict and all(type(key) is str for key in value)):
-        raise InvalidMessage("kwargs is not a dictionary with string keys")
-    if position > 1:
-        raise InvalidMessage("the array is too long")
-
-
 def _whole_number(value: Any) -> Any:
     return int(value) if type(value) is float and value.is_integer() else value
 
@@ -127,16 +215,39 @@ def _plain_options(value: Any) -> Any:
     return _whole_number(value)
 
 
-def load(raw: Raw | bytes) -> Any:
+def _has_many_values(value: Any) -> bool:
+    """Whether there are so many that going through them takes more than a millisecond or two."""
+    level = [value]
+    values = 0
+    while level:
+        lists = [item for item in level if type(item) is list]
+        maps = [item for item in level if type(item) is dict]
+        values += sum(map(len, lists)) + sum(map(len, maps))
+        if values > _MOST_HEAD_VALUES:
+            return True
+        level = [*chain.from_iterable(lists), *chain.from_iterable(item.values() for item in maps)]
+    return False
+
+
+def load(raw: Raw | bytes, is_patient: bool = True) -> Any:
     """Python value of CBOR bytes.
 
+    Args:
+        raw: the bytes.
+        is_patient: whether nobody else waits meanwhile.
     Raises:
+        DecodingTakesLong: it should be made by somebody patient.
         InvalidMessage: there is none, such as for a date beyond year 9999.
     """
+    file = io.BytesIO(raw)
     try:
-        return cbor2.CBORDecoder(io.BytesIO(raw), semantic_decoders=_LOADING).decode()
+        if len(raw) <= SHORT_BYTES:
+            return cbor2.CBORDecoder(file, semantic_decoders=_LOADING).decode()
+        patience = Patience(*(_PATIENTLY if is_patient else _IN_HASTE_TO_LOAD))
+        file, decode = _timed(bytes(raw), 0, patience, semantic_decoders=_LOADING)
+        return decode()
     except Exception as error:  # cbor2's own errors, and those of the types it builds
-        raise InvalidMessage(f"CBOR without a Python value: {error}") from None
+        raise _complaint(error, file, is_patient, "CBOR without a Python value") from None
 
 
 def dump(value: Any) -> bytes:

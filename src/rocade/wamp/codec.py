@@ -19,9 +19,16 @@ from typing import Any, Union
 import msgspec
 from msgspec import Raw
 
-from rocade.errors import InvalidMessage, NotUtf8, PayloadNotSerializable, TranslationTakesLong
-from rocade.wamp import messages, payload
+from rocade.errors import (
+    DecodingTakesLong,
+    InvalidMessage,
+    NotUtf8,
+    PayloadNotSerializable,
+    TranslationTakesLong,
+)
+from rocade.wamp import messagepack, messages, payload
 from rocade.wamp.messages import NO_PAYLOAD, Message
+from rocade.wamp.patience import REPAIRED_BYTES, SHORT_BYTES
 from rocade.wamp.pieces import LONG_BYTES, Pieces
 
 DEFAULT_MAX_DEPTH = 128
@@ -69,13 +76,13 @@ class Serializer(ABC):
     is_binary: bool
     """Whether WebSocket carries it in binary messages rather than text ones."""
     quick_bytes: int
-    """Longest message that can be decoded within a few milliseconds, whatever is in it."""
+    """Longest message that is worth trying to decode within a few milliseconds."""
 
     def __repr__(self) -> str:
         return f"<Serializer {self.name}>"
 
     @abstractmethod
-    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH, *, is_patient: bool = False) -> Message:
         """The message in `data`, with a validated but undecoded payload.
 
         An empty list or dictionary there counts as absent, so that it is not sent on (basic/messages.md, Empty
@@ -84,8 +91,10 @@ class Serializer(ABC):
         Args:
             data: one whole message. It must be `bytes`: raw payloads are views that keep it alive.
             max_depth: deepest accepted nesting of the payload.
+            is_patient: whether nobody else waits meanwhile.
         Raises:
             InvalidMessage: anything else than exactly one valid WAMP message; `NotUtf8` for JSON that is no text.
+            DecodingTakesLong: that has to be found out by somebody patient.
         """
 
     @abstractmethod
@@ -93,11 +102,15 @@ class Serializer(ABC):
         """Bytes of an array whose elements may be raw, of this serializer."""
 
     @abstractmethod
-    def load(self, raw: Raw | bytes) -> Any:
+    def load(self, raw: Raw | bytes, *, is_patient: bool = True) -> Any:
         """Python value of raw payload bytes (binary as `bytes`).
 
+        Args:
+            raw: the bytes.
+            is_patient: whether nobody else waits meanwhile.
         Raises:
             InvalidMessage: there is none, although the bytes are valid.
+            DecodingTakesLong: it should be made by somebody patient.
         """
 
     @abstractmethod
@@ -121,10 +134,11 @@ class Serializer(ABC):
             message: what to encode. Empty `args` and `kwargs` are left out.
             origin: the serializer that raw `args` and `kwargs` are in; None means this one. Payloads that are
                 Python objects are serialized whatever the origin.
-            max_transcoded: longest raw payload of another serializer that is transcoded.
+            max_transcoded: longest raw payload of another serializer that is transcoded; whoever wants more of
+                them than `MAX_TRANSCODED_BYTES` is patient.
         Raises:
             PayloadNotSerializable: the payload has no form in this serializer.
-            TranslationTakesLong: it is in another one, and longer than that.
+            TranslationTakesLong: it is in another one, and longer than that or takes long all the same.
         """
         head = HEADS.get(type(message))
         if head is None:
@@ -135,7 +149,9 @@ class Serializer(ABC):
             size = raw_bytes(args, kwargs)
             if size > max_transcoded:
                 raise TranslationTakesLong(f"{size} bytes of {origin.name}")
-            args, kwargs = transcode(args, origin, self), transcode(kwargs, origin, self)
+            is_patient = max_transcoded > MAX_TRANSCODED_BYTES
+            args = transcode(args, origin, self, is_patient=is_patient)
+            kwargs = transcode(kwargs, origin, self, is_patient=is_patient)
         if type(args) is not Raw:
             args = self.dump(args) if args else NO_PAYLOAD
         if type(kwargs) is not Raw:
@@ -160,6 +176,8 @@ class Serializer(ABC):
         """What `encode_array` would join, with the payload as it is."""
 
 
+_PAYLOAD_FIELDS = ("args", "kwargs")
+
 # Bytes of a payload from which on it is worth the trouble not to copy it more than once.
 _JOINED_BYTES = 64 * 1024
 
@@ -176,16 +194,24 @@ def raw_bytes(args: Any, kwargs: Any) -> int:
     return (len(args) if type(args) is Raw else 0) + (len(kwargs) if type(kwargs) is Raw else 0)
 
 
-def transcode(raw: Any, origin: Serializer, target: Serializer) -> Any:
+def transcode(raw: Any, origin: Serializer, target: Serializer, *, is_patient: bool = True) -> Any:
     """Raw payload of one serializer in another; anything that is not raw, and no payload, is returned as it is.
 
+    Args:
+        raw: the payload.
+        origin: the serializer it is in.
+        target: the serializer it is wanted in.
+        is_patient: whether nobody else waits meanwhile.
     Raises:
-        PayloadNotSerializable: the payload has no form in the target's serializer.
+        PayloadNotSerializable: the payload has no form in the target's serializer; `TranslationTakesLong` if that has
+            to be found out by somebody patient.
     """
     if type(raw) is not Raw or not raw:
         return raw
     try:
-        value = origin.load(raw)
+        value = origin.load(raw, is_patient=is_patient)
+    except DecodingTakesLong as error:
+        raise TranslationTakesLong(str(error)) from None
     except InvalidMessage as error:
         raise PayloadNotSerializable(str(error)) from None
     return target.dump(value)
@@ -198,13 +224,13 @@ _EMPTY_JSON = 2
 class _Json(Serializer):
     name = "json"
     is_binary = False
-    quick_bytes = 256 * 1024
+    quick_bytes = 128 * 1024
 
     def __init__(self) -> None:
         self._decode = msgspec.json.Decoder(ANY_MESSAGE).decode
         self.encode_array = msgspec.json.Encoder().encode  # type: ignore[method-assign, assignment]
 
-    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH, *, is_patient: bool = False) -> Message:
         try:
             if not data.isascii():
                 data.decode()
@@ -227,9 +253,11 @@ class _Json(Serializer):
         except UnicodeDecodeError as error:
             raise NotUtf8(f"not UTF-8: byte {error.start} of the message") from None
         except ValueError as error:
+            if len(data) > REPAIRED_BYTES and not is_patient and b"\\u" in data:
+                raise DecodingTakesLong("it may have to be repaired") from None
             repaired = payload.without_lone_surrogates(data)
             if repaired != data:
-                return self.decode(repaired, max_depth)
+                return self.decode(repaired, max_depth, is_patient=is_patient)
             raise InvalidMessage(_plain(error)) from None
         except RecursionError:
             raise InvalidMessage("nested too deeply") from None
@@ -241,7 +269,7 @@ class _Json(Serializer):
     def _around(self, head: tuple[Any, ...], payload: tuple[Raw, ...]) -> tuple[Any, ...]:
         return self.encode_array(head)[:-1], *(part for raw in payload for part in (b",", raw)), b"]"
 
-    def load(self, raw: Raw | bytes) -> Any:
+    def load(self, raw: Raw | bytes, *, is_patient: bool = True) -> Any:
         return payload.load_json(raw)
 
     def dump(self, value: Any) -> Raw:
@@ -259,16 +287,15 @@ class _MessagePack(Serializer):
         self._load_map = msgspec.msgpack.Decoder(dict[str, Any]).decode
         self.encode_array = msgspec.msgpack.Encoder().encode  # type: ignore[method-assign, assignment]
 
-    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
-        is_large = len(data) > _COLLECTED_BYTES and gc.isenabled()
-        if is_large:
-            gc.disable()
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH, *, is_patient: bool = False) -> Message:
         try:
+            if len(data) > SHORT_BYTES:
+                return self._decode_long(data, max_depth, is_patient)
             try:
                 message: Message = self._decode(data)
             except msgspec.ValidationError:
                 # Where there is nothing to repair, this repeats the complaint.
-                message = self._decode(payload.repaired_head(data, PAYLOAD_INDEX))
+                message = self._decode(messagepack.repaired_head(data, PAYLOAD_INDEX))
             if type(message) in HEADS:
                 args, kwargs = message.args, message.kwargs  # type: ignore[attr-defined]
                 # The only look inside: msgspec's skip does not check UTF-8.
@@ -277,16 +304,41 @@ class _MessagePack(Serializer):
                     message.args = NO_PAYLOAD  # type: ignore[attr-defined]
                 if kwargs and not (loaded_kwargs := self._load_map(kwargs)):
                     message.kwargs = NO_PAYLOAD  # type: ignore[attr-defined]
-                if len(data) > max_depth:
-                    payload.check_depth(data, (loaded_args, loaded_kwargs), max_depth)
-            elif len(data) > max_depth:
-                payload.check_depth(data, msgspec.msgpack.decode(data), max_depth)
+                # A level takes a byte.
+                if len(data) > max_depth and messagepack.containers(data) > max_depth:
+                    messagepack.check_depth((loaded_args, loaded_kwargs), max_depth)
+            elif len(data) > max_depth and messagepack.containers(data) > max_depth:
+                messagepack.check_depth(msgspec.msgpack.decode(data), max_depth)
         except UnicodeDecodeError:
             raise InvalidMessage("a string is not UTF-8") from None
         except ValueError as error:
             raise InvalidMessage(_plain(error)) from None
         except RecursionError:
             raise InvalidMessage("nested too deeply") from None
+        return message
+
+    def _decode_long(self, data: bytes, max_depth: int, is_patient: bool) -> Message:
+        """As `decode`, without dictionaries that are made to take long."""
+        containers = messagepack.containers(data)
+        if containers > messagepack.MOST_CONTAINERS and not is_patient:
+            raise DecodingTakesLong("it may consist of very many lists and maps")
+        is_large = len(data) > _COLLECTED_BYTES and gc.isenabled()
+        if is_large:
+            gc.disable()
+        try:
+            array = messagepack.load_message(data, is_patient)
+            try:
+                message: Message = self._decode(data)
+            except msgspec.ValidationError:
+                message = self._decode(messagepack.repaired_head(data, PAYLOAD_INDEX, is_patient))
+            if type(message) in HEADS:
+                array = array[PAYLOAD_INDEX[int(array[0])] :]
+                for position, value in enumerate(array):
+                    payload.check_kind(value, position)
+                    if not value:
+                        setattr(message, _PAYLOAD_FIELDS[position], NO_PAYLOAD)
+            if containers > max_depth:
+                messagepack.check_depth(array, max_depth)
         finally:
             if is_large:
                 gc.enable()
@@ -299,8 +351,10 @@ class _MessagePack(Serializer):
         # A message has so few elements that their number is in the first byte.
         return bytes((_MSGPACK_ARRAY + len(head) + len(payload),)), self.encode_array(head)[1:], *payload
 
-    def load(self, raw: Raw | bytes) -> Any:
+    def load(self, raw: Raw | bytes, *, is_patient: bool = True) -> Any:
         try:
+            if len(raw) > SHORT_BYTES and not is_patient:
+                return messagepack.load_quickly(raw)
             return msgspec.msgpack.decode(raw)
         except (ValueError, RecursionError) as error:
             raise InvalidMessage(f"MessagePack without a Python value: {error}") from None
@@ -314,21 +368,22 @@ class _Cbor(Serializer):
     is_binary = True
     quick_bytes = 72 * 1024
 
-    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH) -> Message:
+    def decode(self, data: bytes, max_depth: int = DEFAULT_MAX_DEPTH, *, is_patient: bool = False) -> Message:
         from rocade.wamp import cbor
 
-        is_large = len(data) > _COLLECTED_BYTES and gc.isenabled()
-        if is_large:
+        # Its time is looked at, which should not be spent on the objects of others.
+        is_long = len(data) > SHORT_BYTES and gc.isenabled()
+        if is_long:
             gc.disable()
         try:
-            head, args, kwargs = cbor.split(data, PAYLOAD_INDEX, OPTIONS_INDEX, max_depth)
+            head, args, kwargs = cbor.split(data, PAYLOAD_INDEX, OPTIONS_INDEX, max_depth, is_patient)
             # The class by hand: msgspec would prepare the union of all anew for each message.
             kind = _BY_CODE.get(head[0]) if head and type(head[0]) is int else None
             message: Message = msgspec.convert(head, kind or ANY_MESSAGE)
         except (ValueError, RecursionError) as error:
             raise InvalidMessage(_plain(error)) from None
         finally:
-            if is_large:
+            if is_long:
                 gc.enable()
         if args:
             message.args = Raw(args)  # type: ignore[attr-defined]
@@ -346,10 +401,10 @@ class _Cbor(Serializer):
 
         return cbor.array_parts((*head, *payload))
 
-    def load(self, raw: Raw | bytes) -> Any:
+    def load(self, raw: Raw | bytes, *, is_patient: bool = True) -> Any:
         from rocade.wamp import cbor
 
-        return cbor.load(raw)
+        return cbor.load(raw, is_patient)
 
     def dump(self, value: Any) -> Raw:
         from rocade.wamp import cbor

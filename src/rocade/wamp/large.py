@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from rocade.errors import InvalidMessage
-from rocade.wamp.codec import HEADS, MSGPACK, Serializer
+from rocade.wamp.codec import ANY_MESSAGE, HEADS, MSGPACK, Serializer
 from rocade.wamp.messages import NO_PAYLOAD, Message
 
 __all__ = ["MAX_HEAD_BYTES", "Spans", "head_of", "payload_of", "payload_spans", "rejoined"]
@@ -22,6 +23,7 @@ MAX_HEAD_BYTES = 256 * 1024
 Spans = tuple[int, int, int, int]
 """Where `args` begins and ends in a message, and where `kwargs` does; two equal numbers where there is none."""
 
+_decode_head = msgspec.msgpack.Decoder(ANY_MESSAGE).decode
 _WHITESPACE = b" \t\r\n"
 _EMPTY_MAPS = {"json": b"{}", "msgpack": b"\x80", "cbor": b"\xa0"}
 _BREAK_ENDS_IT = 0x9F  # first byte of a CBOR array without a length
@@ -54,7 +56,7 @@ def rejoined(head: bytes, args: Any, kwargs: Any) -> Message:
         head: from `head_of`.
         args, kwargs: bytes-like, which the message keeps alive; empty where there is none.
     """
-    message = MSGPACK.decode(head)
+    message: Message = _decode_head(head)
     if len(args):
         message.args = Raw(args)  # type: ignore[attr-defined]
     if len(kwargs):

@@ -1,4 +1,4 @@
-"""What has to be known about payloads in JSON and MessagePack: their depth, and values without a direct form.
+"""What has to be known about payloads: how deep JSON is, and values without a direct form in a serializer.
 
 Binary in JSON is a string of "\\0" and base64 (advanced/serialization_binary_json.md). A JSON peer never gets
 NaN or Infinity (a JavaScript client throws): they become null. MessagePack has no integers beyond 64 bits:
@@ -12,15 +12,14 @@ import datetime
 import enum
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from itertools import accumulate, chain
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from rocade.errors import InvalidMessage, PayloadNotSerializable
-from rocade.wamp.ids import MAX_ID
 
 MOST_ELEMENTS = 7
 """Elements of the longest message, an ERROR with `args` and `kwargs`."""
@@ -28,11 +27,8 @@ MOST_ELEMENTS = 7
 BINARY_MARK = "\0"
 """First character of a JSON string that stands for binary."""
 
-_MOST_REPAIRED_BYTES = 64 * 1024
-_UNDEFINED = 0  # MessagePack extension type: how wampy.js writes JavaScript's undefined
-_CONTAINER_TYPES = frozenset((list, dict, tuple))  # a list that is a map's key becomes a tuple
-_CONTAINERS = bytes((*range(0x80, 0xA0), *range(0xDC, 0xE0)))  # first bytes of MessagePack's arrays and maps
-_NOT_CONTAINERS = bytes(set(range(256)) - set(_CONTAINERS))
+UNDEFINED = 0
+"""MessagePack extension type: how wampy.js writes JavaScript's undefined."""
 
 # For depth in JSON, everything but brackets and quotes is deleted; then brackets are numbers.
 _UP, _DOWN = b"\x01", b"\xff"  # 1 and -1 as signed bytes
@@ -81,83 +77,21 @@ def _height(brackets: bytes) -> int:
     return peeled + max(accumulate(memoryview(brackets).cast("b")), default=0)
 
 
-def check_depth(data: bytes, values: Iterable[Any], max_depth: int) -> None:
-    """Refuse decoded MessagePack values that are nested more than `max_depth` deep.
+def check_kind(value: Any, position: int) -> None:
+    """Refuse what is no `args` or `kwargs`.
 
     Args:
-        data: the message the values come from; a level of nesting takes at least one of its bytes.
-        values: the decoded payload.
-        max_depth: deepest accepted nesting.
+        value: decoded.
+        position: 0 for `args`, 1 for `kwargs`.
     Raises:
-        InvalidMessage: they are.
+        InvalidMessage: it is of another type, or has a third position.
     """
-    if len(data.translate(None, _NOT_CONTAINERS)) <= max_depth:
-        return
-    try:
-        # Going through millions of objects from here takes ten times as long as having them written as JSON.
-        sketch = _sketch(tuple(values))
-    except TypeError:  # keys that JSON does not have
-        _check_tree(values, max_depth)
-    else:
-        check_json_depth(sketch, max_depth)
-
-
-def _sketch_other(value: Any) -> None:
-    if type(value) is not msgspec.msgpack.Ext:
-        raise TypeError("no key in JSON")
-
-
-_sketch = msgspec.json.Encoder(enc_hook=_sketch_other).encode
-
-
-def _check_tree(values: Iterable[Any], max_depth: int) -> None:
-    level = list(values)
-    for _ in range(max_depth + 1):
-        level = [item for item in level if type(item) in _CONTAINER_TYPES]
-        if not level:
-            return
-        maps = [item for item in level if type(item) is dict]
-        lists = [item for item in level if type(item) is not dict]
-        level = [*chain.from_iterable(lists), *chain.from_iterable(item.values() for item in maps)]
-        level.extend(key for key in chain.from_iterable(maps) if type(key) is tuple)
-    raise InvalidMessage("nested too deeply")
-
-
-def repaired_head(data: bytes, payload_index: Mapping[int, int]) -> bytes:
-    """A MessagePack message as JavaScript meant it, where wampy.js writes something else.
-
-    Its options contain undefined values, and integers beyond 32 bits are floats there.
-
-    Args:
-        data: a message that was not accepted.
-        payload_index: message code -> where the payload begins, which is left as it is.
-    Raises:
-        ValueError: it is no array, or malformed.
-    """
-    elements = msgspec.msgpack.decode(data, type=list[Raw])
-    code = msgspec.msgpack.decode(elements[0]) if elements else None
-    if type(code) is not int or len(elements) > MOST_ELEMENTS:
-        return data
-    end = min(payload_index.get(code, MOST_ELEMENTS), len(elements))
-    if sum(map(len, elements[:end])) > _MOST_REPAIRED_BYTES:
-        return data
-    for index in range(end):
-        element = msgspec.msgpack.decode(elements[index])
-        elements[index] = Raw(msgspec.msgpack.encode(_repaired(element)))
-    return msgspec.msgpack.encode(elements)
-
-
-def _repaired(value: Any) -> Any:
-    kind = type(value)
-    if kind is dict:
-        return {key: _repaired(item) for key, item in value.items() if not _is_undefined(item)}
-    if kind is list:
-        return [_repaired(item) for item in value]
-    return int(value) if kind is float and value.is_integer() and abs(value) <= MAX_ID else value
-
-
-def _is_undefined(value: Any) -> bool:
-    return type(value) is msgspec.msgpack.Ext and value.code == _UNDEFINED
+    if position == 0 and type(value) is not list:
+        raise InvalidMessage("args is not a list")
+    if position == 1 and not (type(value) is dict and all(type(key) is str for key in value)):
+        raise InvalidMessage("kwargs is not a dictionary with string keys")
+    if position > 1:
+        raise InvalidMessage("the array is too long")
 
 
 # --- JSON ------------------------------------------------------------------------------------------
@@ -305,7 +239,7 @@ def plain_value(value: Any, convert: Callable[[Any], Any]) -> Any:
     """
     kind = type(value)
     if kind is msgspec.msgpack.Ext:
-        return None if value.code == _UNDEFINED else convert(bytes(value.data))
+        return None if value.code == UNDEFINED else convert(bytes(value.data))
     if kind.__module__.startswith("cbor2"):
         if isinstance(value, Mapping):  # a map within a map's key
             return convert(dict(value))

@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from rocade.errors import ProtocolViolation
+from rocade.errors import DecodingTakesLong, ProtocolViolation
 from rocade.net.link import Receiver
 from rocade.wamp.codec import Serializer
 from rocade.wamp.ids import next_request_id
@@ -99,7 +99,7 @@ class RequestOrder:
         self._next = 1
         try:
             hello = self._serializer.decode(bytes(data)) if len(data) <= MAX_HELLO_BYTES else None
-        except ProtocolViolation:
+        except (ProtocolViolation, DecodingTakesLong):
             hello = None  # the receiver says what is wrong
         # A session that is resumed goes on where it stopped, wherever that was. In one that can be, both sides count
         # messages in the order of sending: what passed something that is held would be taken for it.
