@@ -13,7 +13,7 @@ from benchmarks.held.stage import Stage, load
 
 __all__: list[str] = []
 
-JSON_BYTES = 256 * 1024 - 64
+JSON_BYTES = 128 * 1024 - 64
 BINARY_BYTES = 72 * 1024 - 64
 """Payload of messages that are just not long enough to be given away: see `quick_bytes` in `rocade.wamp.codec`."""
 
@@ -266,32 +266,32 @@ _payload_loads()
 
 
 def _head_loads() -> None:
-    many = 200_000 // 8
+    many = 100_000 // 8
     heads: dict[str, bytes] = {
-        "eligible": b'[16,1,{"eligible":[%b]},"bench.topic",[1]]' % b",".join(b"%d" % (n << 30) for n in range(14_000)),
-        "eligible-all": b'[16,1,{"eligible":[%b]},"bench.topic",[1]]' % b",".join(b"%d" % n for n in range(1, 30_000)),
+        "eligible": b'[16,1,{"eligible":[%b]},"bench.topic",[1]]' % b",".join(b"%d" % (n << 30) for n in range(7_000)),
+        "eligible-all": b'[16,1,{"eligible":[%b]},"bench.topic",[1]]' % b",".join(b"%d" % n for n in range(1, 15_000)),
         "exclude-authid": b'[16,1,{"exclude_authid":[%b]},"bench.topic",[1]]'
         % b",".join(b'"%06d"' % n for n in range(many)),
         "unknown-options": b'[16,1,{%b},"bench.topic",[1]]' % b",".join(b'"x%06d":1' % n for n in range(many * 2 // 3)),
         "custom-options": b'[16,1,{%b},"bench.topic",[1]]' % b",".join(b'"_x%06d":1' % n for n in range(many * 2 // 3)),
-        "deep-options": b'[16,1,{"x":%b%b},"bench.topic",[1]]' % (b"[" * 100_000, b"]" * 100_000),
-        "long-uri": b'[16,1,{},"%b",[1]]' % (b"a." * 120_000 + b"z"),
-        "long-uri-spaces": b'[16,1,{},"%b",[1]]' % (b"a." * 120_000 + b" "),
-        "long-procedure": b'[48,1,{},"%b",[1]]' % (b"a" * 240_000),
-        "long-error": b'[8,68,1,{},"%b",[1]]' % (b"a." * 120_000 + b"z"),
-        "long-topic": b'[32,1,{"match":"wildcard"},"%b"]' % (b"." * 240_000),
-        "options-list": b'[32,1,[%b],"bench.topic"]' % b",".join([b"{}"] * 60_000),
-        "whole-of-lists": b"[%b]" % b",".join([b"[]"] * 80_000),
-        "no-list": b"{%b}" % b",".join(b'"%06d":[]' % n for n in range(20_000)),
-        "huge-code": b"[" + b"9" * 250_000 + b"]",
-        "huge-id": b"[16," + b"9" * 250_000 + b',{},"a.b"]',
-        "huge-float-id": b"[16,0." + b"9" * 250_000 + b',{},"a.b"]',
-        "string-code": b'["' + b"a" * 250_000 + b'"]',
-        "goodbye-details": b'[6,{%b},"wamp.close.close_realm"]' % b",".join(b'"%06d":[]' % n for n in range(20_000)),
-        "goodbye-message": b'[6,{"message":"%b"},"%b"]' % (b"x" * 120_000, b"x" * 120_000),
-        "nonsense": b"\0" * 250_000,
-        "surrogates-in-options": b'[16,1,{"x":"%b"},"bench.topic",[1]]' % (rb"\ud800" * 40_000),
-        "prefix-payload": b'[16,1,{"ppt_scheme":"%b"},"bench.topic",[1]]' % (b"x" * 240_000),
+        "deep-options": b'[16,1,{"x":%b%b},"bench.topic",[1]]' % (b"[" * 50_000, b"]" * 50_000),
+        "long-uri": b'[16,1,{},"%b",[1]]' % (b"a." * 60_000 + b"z"),
+        "long-uri-spaces": b'[16,1,{},"%b",[1]]' % (b"a." * 60_000 + b" "),
+        "long-procedure": b'[48,1,{},"%b",[1]]' % (b"a" * 120_000),
+        "long-error": b'[8,68,1,{},"%b",[1]]' % (b"a." * 60_000 + b"z"),
+        "long-topic": b'[32,1,{"match":"wildcard"},"%b"]' % (b"." * 120_000),
+        "options-list": b'[32,1,[%b],"bench.topic"]' % b",".join([b"{}"] * 30_000),
+        "whole-of-lists": b"[%b]" % b",".join([b"[]"] * 40_000),
+        "no-list": b"{%b}" % b",".join(b'"%06d":[]' % n for n in range(10_000)),
+        "huge-code": b"[" + b"9" * 125_000 + b"]",
+        "huge-id": b"[16," + b"9" * 125_000 + b',{},"a.b"]',
+        "huge-float-id": b"[16,0." + b"9" * 125_000 + b',{},"a.b"]',
+        "string-code": b'["' + b"a" * 125_000 + b'"]',
+        "goodbye-details": b'[6,{%b},"wamp.close.close_realm"]' % b",".join(b'"%06d":[]' % n for n in range(10_000)),
+        "goodbye-message": b'[6,{"message":"%b"},"%b"]' % (b"x" * 60_000, b"x" * 60_000),
+        "nonsense": b"\0" * 125_000,
+        "surrogates-in-options": b'[16,1,{"x":"%b"},"bench.topic",[1]]' % (rb"\ud800" * 20_000),
+        "prefix-payload": b'[16,1,{"ppt_scheme":"%b"},"bench.topic",[1]]' % (b"x" * 120_000),
     }
     for name, message in heads.items():
 
