@@ -191,14 +191,14 @@ class Connection:
         self._look_through(data)
         return True
 
-    def _decode_elsewhere(self, data: bytes, why: DecodingTakesLong) -> None:
+    def _decode_elsewhere(self, data: bytes | memoryview, why: DecodingTakesLong) -> None:
         """Take a message that is not long, but such that decoding it would hold the loop; it has been counted."""
         if self.state in _WITHOUT_SESSION:
             self.violated(ProtocolViolation(f"without a session, messages are to be simple: {why}"))
         else:
             self._look_through(data)
 
-    def _look_through(self, data: bytes) -> None:
+    def _look_through(self, data: bytes | memoryview) -> None:
         # What the client has sent behind it stays in the link; what comes all the same is taken in its turn.
         self._behind = deque()
         self._quick_bytes = -1
