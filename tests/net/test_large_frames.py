@@ -23,7 +23,7 @@ from rocade.net.framebuffer import FrameBuffer, Sizes
 from rocade.net.frameparser import new_client_parser, new_parser
 from rocade.net.websocket import MESSAGE_TOO_BIG, PROTOCOL_ERROR
 
-TINY = Sizes(rooms=(60, 90, 200), kept=1, part=64)
+TINY = Sizes(rooms=(60, 90, 200), kept=1, idle=70, part=64)
 BORDERS = (1535, 7168, 28672, 65520, 65536, 131040, 196560)
 """How much fits into each buffer, and into parts of a long frame."""
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.net.harness import Echo, client_frame, serving
 
-from rocade.net.connection import TURN_MESSAGES
+from rocade.net import connection
+from rocade.net.connection import LARGE_READ
 from rocade.net.link import Link
 from rocade.net.wires import CLOSE, TEXT
 from rocade.wamp.framing import frame_message
@@ -39,7 +40,11 @@ class Counting(Echo):
 
 
 @pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
-def test_a_flood_of_small_messages_is_handled_in_turns_and_in_order(run: Run, transport: str) -> None:
+def test_a_flood_of_small_messages_is_handled_in_turns_and_in_order(
+    run: Run, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "TURN_SECONDS", 0.0)
+
     async def main() -> None:
         async with serving() as server:
             receivers: list[Counting] = []
@@ -68,6 +73,6 @@ def test_a_flood_of_small_messages_is_handled_in_turns_and_in_order(run: Run, tr
             await receiver.lost
 
             assert receiver.messages == messages
-            assert receiver.longest <= 4096 // 5 + TURN_MESSAGES
+            assert receiver.longest <= LARGE_READ // 5 + 1
 
     run(main())

@@ -11,7 +11,8 @@ import socket
 import sys
 from abc import ABCMeta, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from time import perf_counter
 from typing import Any, cast
 
 from rocade.net.door import Door
@@ -25,19 +26,12 @@ logger = logging.getLogger("rocade.net")
 READ_LIMIT = 65536
 """Most bytes taken from a socket at once: bounds how long one connection can hold the loop."""
 
-LARGE_READ = 16384
-"""Bytes of a read behind which more may be waiting."""
+LARGE_READ = 2048
+"""From this size of a read on, the time is taken: less holds no more messages than can be handled at once."""
 
-LONG_READ = 0.001
-"""Seconds of work with large reads after which others have their turn. libuv reads up to 32 times in a row from a
-socket that has more: one busy client would hold the loop for 2 MiB, which can be 30,000 messages. Resting behind every
-large read instead costs large messages a quarter of their speed."""
-
-TURN_BYTES = 4096
-"""From this size of a read on, its messages are counted; less holds no more of them than can be handled at once."""
-
-TURN_MESSAGES = 128
-"""Messages of one connection that are handled before others have their turn."""
+TURN_SECONDS = 0.001
+"""Seconds in which messages of one connection are handled before others have their turn, and one message more. libuv
+reads up to 32 times in a row from a socket that has more, so this is also for how long it may go on with that."""
 
 _JOIN_LIMIT = 4096
 
@@ -81,6 +75,7 @@ def _discard(_data: bytes) -> None:
 
 
 STREAM_LINK_SLOTS = (
+    "_answers",
     "_busy",
     "_close_timeout",
     "_deadline",
@@ -161,8 +156,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         self._held: deque[Any] | None = None
         self._unwanted = False
         self._draining = False
-        # While a large read is worked off: how many messages may still be handled, and by whom.
-        self._turn = 0
+        # While a large read is worked off: until when messages may be handled, and by whom.
+        self._turn = 0.0
         self._turn_way: Callable[[bytes], None] = _discard
         self._source_paused = False
         self._writing_paused = False
@@ -174,6 +169,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         self._finish: Callable[[], None] | None = None
         self._writelines_forgets = False
         self._reported_paused = False
+        # To pings and the like of the read at hand, of which there may be thousands.
+        self._answers: list[bytes] = []
         # Whether we wrote an answer into a full buffer: then nothing is read until it has drained.
         self._flooded = False
         # Seconds of work since others had their turn, and whether they have it before more is read.
@@ -192,6 +189,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         if not self._open:
             return
         assert self._transport is not None
+        if self._answers:
+            self._send_answers()
         size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
         if size > LONG_WRITE or self._rest is not None:
             self._write_later(pieces_of(frames[0]) if len(frames) == 1 else (slices_of(frames),), size)
@@ -405,6 +404,11 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
                 self._flooded = True
                 self._steer_reading()
 
+    def _send_answers(self) -> None:
+        if self._answers:
+            answers, self._answers = self._answers, []
+            self._answer(b"".join(answers))
+
     def _drop(self, reason: str) -> None:
         if self._transport is not None:
             self._open = False
@@ -465,7 +469,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     def _begin_turn(self) -> None:
         """A large read is to be worked off: handle some of its messages now, and the rest in later rounds."""
         if self._open and self._held is None and self._receiver is not None:
-            self._turn = TURN_MESSAGES
+            self._turn = perf_counter() + TURN_SECONDS
             self._turn_way = self._way_in(self._receiver)
             self._deliver = self._deliver_some
 
@@ -475,13 +479,10 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             self._deliver = self._turn_way
 
     def _deliver_some(self, data: bytes) -> None:
-        self._turn -= 1
-        if self._turn >= 0:
-            self._turn_way(data)
-            return
-        self._hold()
-        self._deliver(data)
-        self._drain_soon()
+        self._turn_way(data)
+        if perf_counter() > self._turn and self._deliver is not _discard:
+            self._hold()
+            self._drain_soon()
 
     def _hold(self) -> None:
         """Keep what arrives from now on, and read no more."""
@@ -497,18 +498,45 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             self._loop.call_soon(self._drain)
 
     def _handle_held(self, item: Any) -> None:
-        """Deliver one thing that had to wait: a message, or what a subclass put among them."""
+        """Deliver one thing that had to wait: a message, several, or what a subclass put among them."""
+        assert self._receiver is not None
+        if isinstance(item, Iterator):
+            self._handle_all(item)
+        else:
+            self._receiver.message_received(item)
+
+    def _handle_all(self, items: Iterator[Any]) -> None:
+        """Handle one after the other, until they must wait: the receiver has paused, or others want their turn."""
+        end = perf_counter() + TURN_SECONDS
+        for item in items:
+            if self._receiver is None:
+                return
+            self._handle_one(item)
+            if self._deliver is _discard:
+                return
+            if self._unwanted or perf_counter() > end:
+                self._wait_with(items)
+                return
+
+    def _handle_one(self, item: Any) -> None:
+        """Deliver a message, or handle what a subclass found among them."""
         assert self._receiver is not None
         self._receiver.message_received(item)
 
+    def _wait_with(self, items: Iterator[Any]) -> None:
+        self._hold()
+        assert self._held is not None
+        self._held.appendleft(items)
+        if not self._unwanted:
+            self._drain_soon()
+
     def _drain(self) -> None:
         self._draining = False
-        turn = TURN_MESSAGES
+        end = perf_counter() + TURN_SECONDS
         try:
             while self._held and not self._unwanted and not self._draining and self._receiver is not None:
                 self._handle_held(self._held.popleft())
-                turn -= 1
-                if not turn:
+                if perf_counter() > end:
                     self._drain_soon()
         except Exception:
             logger.exception("%s: a message could not be handled", self)
@@ -521,7 +549,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     def _worked(self, seconds: float) -> None:
         """A large read has been worked off. After too much of that no more is read in this round of the loop."""
         self._busy += seconds
-        if self._busy > LONG_READ and not self._resting and self._transport is not None:
+        if self._busy > TURN_SECONDS and not self._resting and self._transport is not None:
             self._busy = 0.0
             self._resting = True
             self._steer_reading()

@@ -29,6 +29,8 @@ class Sizes:
     """Bytes to read into of each kind of buffer, ascending. The first one is all of the smallest that picows has."""
     kept: int = 2
     """The largest kind that a connection keeps once it is empty."""
+    idle: int = 7168
+    """Bytes that are read into it at most while no long frame has begun: thousands of short ones may be in them."""
     part: int = 65520
     """Bytes of the fragments that long frames are cut into; a multiple of 4, so that all have the same mask. Has to fit
     into the largest buffer, together with a header."""
@@ -41,10 +43,23 @@ class FrameBuffer:
         room: the parser's `get_buffer`.
         parse: its `buffer_updated`.
         size: bytes of its buffer, some of which must stay free.
-        memory: all of the buffer that may be read into, while no incomplete frame is in it.
+        memory: what may be read into while no incomplete frame is in the buffer.
     """
 
-    __slots__ = ("_end", "_kind", "_long", "_make", "_offered", "_parser", "_sizes", "memory", "parse", "room", "size")
+    __slots__ = (
+        "_all",
+        "_end",
+        "_kind",
+        "_long",
+        "_make",
+        "_offered",
+        "_parser",
+        "_sizes",
+        "memory",
+        "parse",
+        "room",
+        "size",
+    )
 
     def __init__(self, make: Callable[[int], Any], sizes: Sizes) -> None:
         """
@@ -53,6 +68,7 @@ class FrameBuffer:
             sizes: of buffers and parts.
         """
         self._make = make
+        self._all: memoryview
         self.memory: memoryview
         self._end: int
         self._sizes = sizes
@@ -71,7 +87,7 @@ class FrameBuffer:
         Args:
             room: from the parser's `get_buffer`.
         """
-        view = self.memory[self.size - len(room) : self._end]
+        view = self._all[self.size - len(room) : self._end]
         self._offered = len(view)
         return view
 
@@ -94,10 +110,11 @@ class FrameBuffer:
                 return False
         unparsed = self._unparsed()
         if unparsed:
-            return is_full and self._make_room(self.memory[:unparsed].tobytes())
+            return is_full and self._make_room(self._all[:unparsed].tobytes())
+        self._end = self._offered = len(self.memory)
         if self._kind > self._sizes.kept:
             self._renew(0)
-        elif is_full and self._kind < len(self._sizes.rooms) - 1:
+        elif is_full and len(self._all) < self._sizes.idle and self._kind < len(self._sizes.rooms) - 1:
             self._renew(self._kind + 1)
         else:
             return False
@@ -116,11 +133,15 @@ class FrameBuffer:
             self._long = _Long(header)
             self._feed_parts(self._long, memoryview(data)[header.size :])
             return True
-        if self._kind == len(rooms) - 1:
+        wanted = 0 if header is None else header.size + header.length
+        # Up to the end of the frame, and not far beyond: what follows may be many short ones.
+        end = max(wanted, min(self._sizes.idle, rooms[-1]))
+        if len(self._all) >= end:
+            self._end = self._offered = end
             return False
-        wanted = max(rooms[self._kind + 1], 0 if header is None else header.size + header.length)
-        self._renew(next(kind for kind, room in enumerate(rooms) if room >= wanted))
+        self._renew(next(kind for kind, room in enumerate(rooms) if room >= end))
         self._feed(data)
+        self._end = self._offered = end
         return True
 
     def _feed_parts(self, frame: _Long, data: memoryview) -> None:
@@ -158,9 +179,10 @@ class FrameBuffer:
         if room * 100 // self.size > 90 or self.size - room <= 256:
             raise RuntimeError("this version of picows has less room in its buffer")
         # It stays valid since the buffer never grows.
-        self.memory = view[:room]
+        self._all = view[:room]
+        self.memory = view[: min(room, self._sizes.idle)]
         self._kind = kind
-        self._end = self._offered = room
+        self._end = self._offered = len(self.memory)
 
 
 class _Header(NamedTuple):

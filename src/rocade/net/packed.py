@@ -13,7 +13,7 @@ from typing import Any
 from picows import WSFrame, WSMsgType
 
 from rocade.errors import ProtocolViolation
-from rocade.net.connection import LARGE_READ, READ_LIMIT, Surroundings, _discard
+from rocade.net.connection import LARGE_READ, Surroundings
 from rocade.net.deflate import (
     Agreement,
     CorruptMessage,
@@ -96,6 +96,7 @@ class PackedConnection(WebSocketConnection):
         if deflater is None:
             super().write([message_frame(opcode, message) for message in messages])
             return
+        self._send_answers()
         size = sum(map(len, messages))
         if self._rest is None and size <= DEFLATED_AT_ONCE:
             super().write([_deflated(deflater, opcode, bytes(message)) for message in messages])
@@ -126,40 +127,19 @@ class PackedConnection(WebSocketConnection):
         elif len(data) >= _LENGTH_BYTES and int.from_bytes(data[:_LENGTH_BYTES], "big") == len(data) - _LENGTH_BYTES:
             self._receiver.message_received(cut_out(data, _LENGTH_BYTES, len(data)))
             return
-        self._handle_messages(self._messages_of(data))
+        self._handle_all(self._messages_of(data))
 
     def _messages_of(self, data: bytes) -> Iterator[bytes | memoryview]:
         yield from unbatch(data, is_binary=not self._is_text)
 
-    def _handle_messages(self, messages: Iterator[bytes | memoryview]) -> None:
-        """Deliver messages of a batch, until they must wait: the receiver has paused, or others want their turn."""
-        size = 0
+    def _handle_all(self, items: Iterator[Any]) -> None:
         try:
-            for message in messages:
-                if self._receiver is None:
-                    return
-                self._receiver.message_received(message)
-                # Even empty ones add up.
-                size += len(message) + _LENGTH_BYTES
-                if self._deliver is _discard:
-                    return
-                if self._unwanted or size > READ_LIMIT:
-                    self._wait_with(messages)
-                    return
+            super()._handle_all(items)
         except ProtocolViolation as violation:
             self._fail(PROTOCOL_ERROR, str(violation))
 
-    def _wait_with(self, messages: Iterator[bytes | memoryview]) -> None:
-        self._hold()
-        assert self._held is not None
-        self._held.appendleft(messages)
-        if not self._unwanted:
-            self._drain_soon()
-
     def _handle_held(self, item: Any) -> None:
-        if isinstance(item, Iterator):
-            self._handle_messages(item)
-        elif self._is_batched and isinstance(item, bytes):
+        if self._is_batched and isinstance(item, bytes):
             self._handle_batch(item)
         else:
             super()._handle_held(item)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 from rocade.net.connection import (
     LARGE_READ,
     STREAM_LINK_SLOTS,
-    TURN_BYTES,
     StreamLink,
     Surroundings,
     logger,
@@ -28,6 +28,7 @@ from rocade.wamp.framing import (
     Handshake,
     HandshakeError,
     Ping,
+    Pong,
     Refusal,
     announced_limit,
     decode_request,
@@ -186,22 +187,46 @@ class RawSocketConnection(StreamLink):
             self._shake_hands(self._request + data)
             return
         assert self._decoder is not None
-        is_large = len(data) > TURN_BYTES
-        if is_large:
-            self._begin_turn()
+        items = self._decoder.feed(data)
+        if self._held is None and len(data) >= LARGE_READ and self._receiver is not None:
+            self._handle_all(items)
+        elif self._held is not None:
+            self._held.append(items)
+        else:
+            self._handle_few(items)
+
+    def _handle_few(self, items: Iterator[bytes | Ping | Pong]) -> None:
+        """As `_handle_all`, without a look at the time."""
         try:
-            for item in self._decoder.feed(data):
+            for item in items:
                 if type(item) is bytes:
                     self._deliver(item)
                 elif type(item) is Ping:
-                    self._answer(frame_control(FrameType.PONG, item.payload))
-        except FramingError as error:
+                    self._answers.append(frame_control(FrameType.PONG, item.payload))
+        except Exception as error:
+            self._failed(error)
+        self._send_answers()
+
+    def _handle_all(self, items: Iterator[Any]) -> None:
+        try:
+            super()._handle_all(items)
+        except Exception as error:
+            self._failed(error)
+        self._send_answers()
+
+    def _handle_one(self, item: Any) -> None:
+        if type(item) is bytes:
+            super()._handle_one(item)
+        elif type(item) is Ping:
+            self._answers.append(frame_control(FrameType.PONG, item.payload))
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, FramingError):
+            self._send_answers()
             self._fail(f"protocol error: {error}")
-        except Exception:
-            logger.exception("%s: a message could not be handled", self)
+        else:
+            logger.error("%s: a message could not be handled", self, exc_info=error)
             self._broken()
-        if is_large:
-            self._end_turn()
 
     # What `Link` and the heartbeat offer.
 

@@ -21,7 +21,6 @@ from rocade.net import upgrade
 from rocade.net.connection import (
     LARGE_READ,
     STREAM_LINK_SLOTS,
-    TURN_BYTES,
     StreamLink,
     Surroundings,
     peer_name,
@@ -319,7 +318,7 @@ class WebSocketConnection(StreamLink, WSListener):
         self.heard = True
         # The last part of a long message may be short, and brings all of it.
         begin = perf_counter() if nbytes >= LARGE_READ or self._fragments is not None else 0.0
-        if nbytes > TURN_BYTES:
+        if begin:
             self._begin_turn()
             self._parse(nbytes)
             self._end_turn()
@@ -398,7 +397,9 @@ class WebSocketConnection(StreamLink, WSListener):
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._handle_extended(frame)
         elif kind is _PING:
-            self._answer(self._control_frame(PONG, frame.get_payload_as_bytes()))
+            # Thousands of them may be in one read.
+            self._answers.append(self._control_frame(PONG, frame.get_payload_as_bytes()))
+            self._attention = True
         elif kind is _CLOSE:
             self._handle_close(frame.get_payload_as_bytes())
         elif kind is not _PONG:
@@ -492,11 +493,11 @@ class WebSocketConnection(StreamLink, WSListener):
         self._lose(self._reason)
 
     def _handle_held(self, item: Any) -> None:
-        if isinstance(item, bytes):
-            super()._handle_held(item)
-        else:
+        if isinstance(item, _PeerClose):
             self._held = None
             self._handle_close(item.payload)
+        else:
+            super()._handle_held(item)
 
     def _close_with(self, code: int, reason: str) -> None:
         if not self._open:
@@ -513,6 +514,7 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _send_close(self, payload: bytes) -> None:
         self._close_sent = True
+        self._send_answers()
         self._put(self._control_frame(CLOSE, payload))
 
     def _fail(self, code: int, text: str) -> None:
@@ -540,6 +542,7 @@ class WebSocketConnection(StreamLink, WSListener):
     def _attend(self, nbytes: int) -> None:
         """Look after what `buffer_updated` has no time for."""
         self._attention = False
+        self._send_answers()
         buffer = self._buffer
         if buffer is not None and not self._ended and self._failure is None and buffer.worked_off(nbytes):
             self._take_parser(buffer)
