@@ -219,7 +219,7 @@ class RawSocketCarrier:
     async def send(self, data: bytes) -> None:
         """See `Carrier`."""
         try:
-            self._writer.write(frame_message(data))
+            self._writer.write(bytes(frame_message(data)))
             await self._writer.drain()
         except ConnectionError as error:
             raise Gone(str(error)) from None
@@ -275,7 +275,7 @@ class LongPollCarrier:
 
     async def send(self, data: bytes) -> None:
         """See `Carrier`."""
-        body = batch([data], is_binary=self._is_binary) if self._is_batched else data
+        body = bytes(batch([data], is_binary=self._is_binary)) if self._is_batched else data
         response = await self._http.post(f"{self._url}/send", content=body)
         if response.status_code != 204:
             raise Gone(response.text)
@@ -305,7 +305,7 @@ class LongPollCarrier:
                 content = response.content
                 messages = unbatch(content, is_binary=self._is_binary) if self._is_batched else [content]
                 for message in messages:
-                    self._arrived.put_nowait(message)
+                    self._arrived.put_nowait(bytes(message))
             elif response.status_code != 204:
                 self._arrived.put_nowait(None)
                 return

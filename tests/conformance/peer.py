@@ -102,7 +102,7 @@ class Peer:
 
     async def send(self, message: Message) -> None:
         """Send a message."""
-        await self.send_bytes(self.serializer.encode(message))
+        await self.send_bytes(bytes(self.serializer.encode(message)))
 
     async def send_array(self, *elements: Any) -> None:
         """Send a message that is put together by somebody else's encoder, right or wrong."""
