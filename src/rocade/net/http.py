@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from rocade.net import upgrade
-from rocade.net.connection import Surroundings, logger, peer_name
+from rocade.net.connection import TURN_SECONDS, Surroundings, logger, peer_name
 from rocade.net.rawsocket import RawSocketEndpoint
 from rocade.net.upgrade import UpgradeRefused
 from rocade.net.websocket import Acceptance, UpgradeRequest, WebSocketEndpoint
 from rocade.wamp.framing import MAGIC
+
+PARSED_AT_ONCE = 4096
+"""Bytes that are parsed before a look at the time."""
+
+MOST_PIPELINED = 16
+"""Requests that wait for the answer to another one before no more are parsed, except for those at hand."""
 
 _NOBODY = asyncio.Protocol()
 _LINGER = 2.0
@@ -75,6 +84,9 @@ class SniffingProtocol(HttpToolsProtocol):
         self._refusal: UpgradeRefused | None = None
         self._upgrade: tuple[UpgradeRequest, Acceptance, WebSocketEndpoint] | None = None
         self._is_in_head = False
+        # What has been read but not been parsed, and whether a callback will go on with it.
+        self._unparsed: deque[memoryview] = deque()
+        self._is_waiting = False
         # Size of the request's head so far, and bytes that came since the parser got anywhere.
         self._head_bytes = 0
         self._stuck_bytes = 0
@@ -107,6 +119,7 @@ class SniffingProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See uvicorn."""
         self._cancel_deadline()
+        self._unparsed.clear()
         door, peer = self.port.surroundings.door, self._peer
         if door is not None and peer is not None:
             self._peer = None
@@ -122,12 +135,63 @@ class SniffingProtocol(HttpToolsProtocol):
             if data[0] == MAGIC or not self.port.speaks_http:
                 self._open_rawsocket(data)
                 return
+        if len(data) <= PARSED_AT_ONCE and not self._unparsed:
+            self._parse(data)
+            return
+        self._unparsed.append(memoryview(data))
+        if len(self._unparsed) == 1:
+            self._parse_some()
+        else:
+            # Uvicorn wants to read on, since it knows nothing of this.
+            self.flow.pause_reading()
+
+    def _parse_some(self) -> None:
+        """Parse what was read, some of it now and the rest in later rounds of the loop.
+
+        There may be thousands of short requests in it, or of chunks of a body.
+        """
+        end = perf_counter() + TURN_SECONDS
+        while self._unparsed and not self._is_refused:
+            data = self._unparsed.popleft()
+            if len(data) > PARSED_AT_ONCE:
+                self._unparsed.appendleft(data[PARSED_AT_ONCE:])
+            self._parse(data[:PARSED_AT_ONCE])
+            if self._unparsed and (len(self.pipeline) > MOST_PIPELINED or perf_counter() > end):
+                self.flow.pause_reading()
+                self._parse_more_soon()
+                return
+        self._unparsed.clear()
+        is_wanted = not self.pipeline and (self.cycle is None or len(self.cycle.body) <= HIGH_WATER_LIMIT)
+        if is_wanted and self.parser is not None:
+            self.flow.resume_reading()
+
+    def _parse_more_soon(self) -> None:
+        if not self._is_waiting:
+            self._is_waiting = True
+            self.loop.call_soon(self._parse_more)
+
+    def _parse_more(self) -> None:
+        self._is_waiting = False
+        # With requests that wait to be answered, it goes on when one is.
+        if self._unparsed and len(self.pipeline) <= MOST_PIPELINED:
+            self._parse_some()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn; also goes on with what was read already."""
+        super().on_response_complete()
+        if self._unparsed:
+            self._parse_more_soon()
+
+    def _parse(self, data: bytes | memoryview) -> None:
         self._unset_keepalive_if_required()
         self._stuck_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as paused:
-            self._switch(data[paused.args[0] :])
+            rest = b"".join((data[paused.args[0] :], *self._unparsed))
+            self._unparsed.clear()
+            self.flow.resume_reading()
+            self._switch(rest)
         except httptools.HttpParserError:
             if self._refusal is None:
                 self._refusal = UpgradeRefused(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP request.")
@@ -192,6 +256,11 @@ class SniffingProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _head_is_late(self) -> None:
+        if self._unparsed:
+            # It is here, behind requests that wait to be answered.
+            self._deadline = None
+            self._expect_head()
+            return
         text = f"No complete request within {self.port.head_timeout:g} s."
         self._refuse(UpgradeRefused(HTTPStatus.REQUEST_TIMEOUT, text))
 
