@@ -7,6 +7,7 @@ import html
 import os
 import stat
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote
 
@@ -77,6 +78,8 @@ class StaticDirectory(StaticFiles):
             RuntimeError: there is no such directory.
         """
         super().__init__(directory=root)
+        # Otherwise the first request would do it, and hold the loop meanwhile.
+        import_module("anyio._backends._asyncio")
         self._listing = listing
         self._content_types = {**CONTENT_TYPES, **{key.lower(): value for key, value in (content_types or {}).items()}}
         self._default_file = default_file
