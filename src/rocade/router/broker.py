@@ -320,6 +320,16 @@ class Broker:
             effects.extend(self._events.detached(session, subscription, was_last=was_last))
         return effects
 
+    def end_subscription(self, session: Session) -> list[Effect]:
+        """End the latest subscription of a session that has some and is leaving, see `rocade.router.departure`.
+
+        Returns:
+            Meta events.
+        """
+        subscription = session.subscriptions.popitem()[1]
+        was_last = self._remove(session, subscription)
+        return self._events.detached(session, subscription, was_last=was_last)
+
     def _add(self, subscription: Subscription) -> None:
         self._index.add(subscription.uri, subscription.match, subscription)
         self.subscriptions[subscription.id] = subscription

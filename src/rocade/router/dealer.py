@@ -426,9 +426,14 @@ class Dealer:
             raise ApplicationError(
                 "wamp.error.no_such_registration", f"no registration {message.registration} in this session"
             )
+        return [Deliver(Unregistered(message.request), (session,)), *self._ended(session, registration)]
+
+    def _ended(self, session: Session, registration: Registration) -> list[Effect]:
+        """A session has a registration no more."""
         was_last = self._registry.remove(session, registration)
-        events = self._events.detached(session, registration, was_last=was_last)
-        return [Deliver(Unregistered(message.request), (session,)), *self._dispatcher.stranded(registration), *events]
+        effects = self._dispatcher.stranded(registration)
+        effects.extend(self._events.detached(session, registration, was_last=was_last))
+        return effects
 
     def revoke(self, session: Session, registration: Registration, reason: str | None) -> list[Effect]:
         """End a session's registration without its doing. Invocations under way are still answered.
@@ -444,13 +449,11 @@ class Dealer:
         Spec: advanced/rpc_registration_revocation.md
         """
         del session.registrations[registration.id]
-        was_last = self._registry.remove(session, registration)
         effects: list[Effect] = []
         if session.callee_takes_revocations:
             details = UnregisteredDetails(registration=registration.id, reason=reason)
             effects.append(Deliver(Unregistered(0, details), (session,)))
-        effects.extend(self._dispatcher.stranded(registration))
-        effects.extend(self._events.detached(session, registration, was_last=was_last))
+        effects.extend(self._ended(session, registration))
         return effects
 
     def leave(self, session: Session) -> list[Effect]:
@@ -462,22 +465,46 @@ class Dealer:
         """
         effects: list[Effect] = []
         for pending in session.calls.values():
-            pending.caller = None
-            if pending.deadline is not None:
-                effects.append(CancelWake(pending))
-            if pending.callee is not session:
-                effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
-            pending.let_go()
+            effects.extend(self._given_up(session, pending))
         session.calls.clear()
         ended = [(it, self._registry.remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()
         for pending in session.invocations.values():
-            effects.extend(self._dispatcher.fail(pending, "wamp.error.canceled", "the callee is gone"))
+            effects.extend(self._left_alone(pending))
         session.invocations.clear()
         for registration, was_last in ended:
             effects.extend(self._dispatcher.stranded(registration))
             effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
+
+    def _given_up(self, session: Session, pending: PendingCall) -> list[Effect]:
+        """The caller of a call is gone."""
+        effects: list[Effect] = []
+        pending.caller = None
+        if pending.deadline is not None:
+            effects.append(CancelWake(pending))
+        if pending.callee is not session:
+            effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
+        pending.let_go()
+        return effects
+
+    def _left_alone(self, pending: PendingCall) -> list[Effect]:
+        """The callee of a call is gone."""
+        return self._dispatcher.fail(pending, "wamp.error.canceled", "the callee is gone")
+
+    # The same bit by bit, see `rocade.router.departure`: each ends the latest, and returns what follows from it.
+
+    def end_registration(self, session: Session) -> list[Effect]:
+        """End one registration of a session that has some and is leaving."""
+        return self._ended(session, session.registrations.popitem()[1])
+
+    def end_invocation(self, session: Session) -> list[Effect]:
+        """End one invocation of a session that has some and is leaving, and no registrations any more."""
+        return self._left_alone(session.invocations.popitem()[1])
+
+    def end_call(self, session: Session) -> list[Effect]:
+        """End one call of a session that awaits some and is leaving."""
+        return self._given_up(session, session.calls.popitem()[1])
 
     # --- what there is ----------------------------------------------------------------------------
 

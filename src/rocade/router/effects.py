@@ -12,6 +12,7 @@ from rocade.wamp.messages import Message
 
 if TYPE_CHECKING:
     from rocade.router.calls import PendingCall
+    from rocade.router.departure import Departure
     from rocade.router.history import HistoryRule, Query, Record
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
@@ -22,6 +23,7 @@ __all__ = [
     "Deliver",
     "Effect",
     "EndSession",
+    "LeaveBitByBit",
     "LimitReached",
     "QueryHistory",
     "ServeWaiting",
@@ -81,6 +83,15 @@ class EndSession(Struct, gc=False):
     message: str | None = None
 
 
+class LeaveBitByBit(Struct, gc=False):
+    """Go on with this departure until it is over, and carry out what comes of it, while others have their turns, too.
+
+    It is the last of the effects that it is among.
+    """
+
+    departure: Departure
+
+
 class StoreEvent(Struct, gc=False):
     """Store an event in the history of a rule, behind those that were stored before.
 
@@ -134,5 +145,14 @@ class AnswerLater(Struct, gc=False):
 
 
 Effect = (
-    Deliver | WakeAt | CancelWake | ServeWaiting | EndSession | StoreEvent | QueryHistory | LimitReached | AnswerLater
+    Deliver
+    | WakeAt
+    | CancelWake
+    | ServeWaiting
+    | EndSession
+    | LeaveBitByBit
+    | StoreEvent
+    | QueryHistory
+    | LimitReached
+    | AnswerLater
 )

@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from rocade.errors import ApplicationError, InvalidMessage, ProtocolViolation
 from rocade.router.answer import Answer
-from rocade.router.effects import AnswerLater, Deliver, Effect, QueryHistory
+from rocade.router.effects import AnswerLater, Deliver, Effect, LeaveBitByBit, QueryHistory
 from rocade.router.history import HistoryMeta
 from rocade.router.meta_registrations import RegistrationMeta
 from rocade.router.meta_sessions import SessionMeta
@@ -104,7 +104,12 @@ class Meta:
         if answer.later is not None:
             return [*answer.effects, AnswerLater(answer.later, caller, message.request)]
         result = Result(message.request, _NO_DETAILS, answer.args, answer.kwargs)
-        return [*answer.effects, Deliver(result, (caller,), caller.serializer)]
+        delivered = Deliver(result, (caller,), caller.serializer)
+        last = answer.effects[-1] if answer.effects else None
+        if type(last) is LeaveBitByBit:
+            last.departure.answer_then(delivered)
+            return answer.effects
+        return [*answer.effects, delivered]
 
     def joined(self, session: Session) -> list[Effect]:
         """Tell that a session is in the realm."""

@@ -15,7 +15,16 @@ from rocade.router.answer import Answer
 from rocade.router.broker import Broker
 from rocade.router.calls import PendingCall
 from rocade.router.dealer import Dealer
-from rocade.router.effects import AnswerLater, Deliver, Effect, EndSession, LimitReached, QueryHistory
+from rocade.router.departure import Departure, is_much
+from rocade.router.effects import (
+    AnswerLater,
+    Deliver,
+    Effect,
+    EndSession,
+    LeaveBitByBit,
+    LimitReached,
+    QueryHistory,
+)
 from rocade.router.history import HistoryRule, Page, page_answer
 from rocade.router.limits import RealmLimits
 from rocade.router.meta import Meta
@@ -211,8 +220,12 @@ class Realm:
         return self.meta.detached(session)
 
     def leave(self, session: Session) -> list[Effect]:
-        """Let a session go, and end all it had: also when its connection just vanished."""
-        return self._let_go((session,)) if session.id in self.sessions else []
+        """Let a session go, and end all it had: also when its connection just vanished.
+
+        Returns:
+            What others are told; or, if it has much, `LeaveBitByBit`. Then it `is_leaving`, but still among `sessions`.
+        """
+        return self._let_go((session,)) if session.id in self.sessions and not session.is_leaving else []
 
     def end(
         self, sessions: Collection[Session], reason: str, message: str | None, *, silently: bool = False
@@ -225,17 +238,25 @@ class Realm:
             message: GOODBYE.Details.message.
             silently: without their testaments and wamp.session.on_leave.
         Returns:
-            `EndSession` for each, behind the last of what is delivered to any of them; then meta events.
+            `EndSession` for each, behind the last of what is delivered to any of them; then meta events. Or, if that
+            is much, `LeaveBitByBit`.
         """
+        sessions = [session for session in sessions if not session.is_leaving]
         return self._let_go(sessions, [EndSession(session, reason, message) for session in sessions], silently=silently)
 
     def _let_go(
         self, sessions: Collection[Session], endings: Collection[Effect] = (), *, silently: bool = False
     ) -> list[Effect]:
+        bit_by_bit = is_much(sessions, endings)
         for session in sessions:
-            del self.sessions[session.id]
             if self.on_leave is not None:
                 self.on_leave(session)
+            if bit_by_bit:
+                session.is_leaving = True
+            else:
+                del self.sessions[session.id]
+        if bit_by_bit:
+            return [LeaveBitByBit(Departure(self, sessions, endings, silently=silently))]
         # First of all they stop to listen, so that none of many hears of the end of all the others.
         subscription_events = self.broker.leave(*sessions)
         effects = [effect for session in sessions for effect in self.dealer.leave(session)]
@@ -244,6 +265,11 @@ class Realm:
         for session in sessions:
             effects.extend(self.meta.left(session, silently=silently))
         return effects
+
+    def left(self, session: Session, *, silently: bool) -> list[Effect]:
+        """A session that was leaving has nothing any more."""
+        del self.sessions[session.id]
+        return self.meta.left(session, silently=silently)
 
     def receive(self, session: Session, message: Message, now: float, disclose: bool = False) -> list[Effect]:
         """Route one message of a session that is allowed to send it.

@@ -36,6 +36,7 @@ class Session:
         last_invocation: the latest INVOCATION request id that was sent to it.
         limits: how much it may have at a time.
         kept_bytes: bytes of payload that are kept of its calls, see `SessionLimits.kept_call_bytes`.
+        is_leaving: whether it is on its way out, see `rocade.router.departure`.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Session:
         "calls",
         "id",
         "invocations",
+        "is_leaving",
         "kept_bytes",
         "last_invocation",
         "last_request",
@@ -102,6 +104,7 @@ class Session:
         # Two of them once more: every call asks for them.
         self.max_calls, self.max_invocations = limits.pending_calls, limits.invocations
         self.kept_bytes = 0
+        self.is_leaving = False
         # subscription id -> subscription, registration id -> registration
         self.subscriptions: dict[int, Subscription] = {}
         self.registrations: dict[int, Registration] = {}

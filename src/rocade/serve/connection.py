@@ -355,7 +355,10 @@ class Connection:
             session.tenure.end()
         self.session = self._admission = self.realm = None
         self._uncount_session()
-        self._gateway.delivery.carry_out(realm, realm.leave(session))
+        effects = realm.leave(session)
+        if session.is_leaving:
+            session.part()
+        self._gateway.delivery.carry_out(realm, effects)
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)
 
     # --- limits -----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from rocade.router.effects import (
     Deliver,
     Effect,
     EndSession,
+    LeaveBitByBit,
     LimitReached,
     QueryHistory,
     ServeWaiting,
@@ -30,6 +31,7 @@ from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.admission import MANY_EFFECTS
 from rocade.serve.checking import Worker
+from rocade.serve.departures import Departures
 from rocade.serve.flushing import Flusher
 from rocade.serve.session import ConnectedSession
 from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation, too_large
@@ -55,7 +57,11 @@ class EventStore(Protocol):
 
 
 class Delivery:
-    """Carries out the effects of all realms of a process."""
+    """Carries out the effects of all realms of a process.
+
+    Attributes:
+        departures: sessions that are leaving.
+    """
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class Delivery:
             event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
             limit_reached: told of a session that has come to a limit, with the limit's name and what follows from it.
         """
+        self.departures = Departures(self.carry_out, self.call_when_calm)
         self._flusher = flusher
         self._translating = translating
         self._event_stores = event_stores
@@ -97,6 +104,8 @@ class Delivery:
                     effect.session.dismiss(effect.reason, effect.message)  # type: ignore[attr-defined]
                 elif type(effect) is ServeWaiting:
                     effects.extend(realm.serve_waiting(effect.registration))
+                elif type(effect) is LeaveBitByBit:
+                    self.departures.add(realm, effect.departure)
                 elif type(effect) is StoreEvent:
                     self._event_stores[realm.name].put(effect)
                 elif type(effect) is QueryHistory:

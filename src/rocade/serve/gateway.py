@@ -293,6 +293,8 @@ class Gateway:
                     await self._no_connections.wait()
             except TimeoutError:
                 pass
+        # Before, since what they leave behind may be for others.
+        self.delivery.departures.finish()
         for connection in list(self.connections):
             connection.close()
         self.delivery.close()

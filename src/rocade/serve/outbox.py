@@ -184,6 +184,12 @@ class Outbox:
         self._waiting.clear()
         self._forget_behind()
 
+    def discarding(self) -> Outbox:
+        """One like this that accepts nothing, for a session that goes on without a client."""
+        outbox = Outbox(self.link, self._flusher)
+        outbox.close()
+        return outbox
+
     def _overflow(self) -> None:
         logger.warning(
             "disconnected %s: a slow consumer, with more than %d bytes waiting to be sent",

@@ -452,6 +452,7 @@ class Resumption:
         self._unpark()
         self.admission.close()
         self.outbox.close()
+        self.session.resumption = None
         if self.session.tenure is not None:
             self.session.tenure.end()
         self._gateway.delivery.carry_out(self.realm, self.realm.leave(self.session))

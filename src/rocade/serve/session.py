@@ -52,6 +52,11 @@ class ConnectedSession(Session):
             logger.exception("our fault, on a message of session %d; it ends", self.id)
             self.resumption.end_soon("wamp.error.runtime_error")
 
+    def part(self) -> None:
+        """It goes without its client, which may be told of the end, and open another session on its connection."""
+        self.outbox = self.outbox.discarding()
+        self.connection = self.resumption = None
+
     def dismiss(self, reason: str, message: str | None) -> None:
         """Say GOODBYE to its client: the realm has let it go."""
         if self.connection is not None:

@@ -20,6 +20,7 @@ from rocade.wamp.pieces import Pieces
 
 if TYPE_CHECKING:
     from rocade.serve.checking import Translated, Worker
+    from rocade.serve.outbox import Outbox
     from rocade.serve.session import ConnectedSession
 
 __all__ = ["MAX_BACKLOG_BYTES", "Slot", "Translation", "Undeliverable", "too_large"]
@@ -53,7 +54,8 @@ class Slot:
             wire: of the links.
         """
         self.wire = wire
-        self._receivers: list[ConnectedSession] = []
+        # with the outboxes that they had: one that is leaving has another
+        self._receivers: list[tuple[ConnectedSession, Outbox]] = []
 
     def __len__(self) -> int:
         """Bytes that it takes while the message is not there."""
@@ -61,8 +63,9 @@ class Slot:
 
     def keep_for(self, receiver: ConnectedSession) -> None:
         """Keep a place in this receiver's outbox."""
-        self._receivers.append(receiver)
-        receiver.outbox.put_slot(self)
+        outbox = receiver.outbox
+        self._receivers.append((receiver, outbox))
+        outbox.put_slot(self)
 
     def fill(self, data: bytes | Pieces, undeliverable: Undeliverable) -> None:
         """The message is there, serialized but without a frame."""
@@ -71,8 +74,7 @@ class Slot:
         except PayloadNotSerializable as error:
             self.drop(error.uri, str(error), undeliverable)
             return
-        for receiver in self._receivers:
-            outbox = receiver.outbox
+        for receiver, outbox in self._receivers:
             if len(frame) > outbox.max_send_bytes:
                 outbox.drop(self)
                 undeliverable(receiver, *too_large(receiver, len(frame)))
@@ -81,8 +83,8 @@ class Slot:
 
     def drop(self, uri: str, text: str, undeliverable: Undeliverable) -> None:
         """There will be no message."""
-        for receiver in self._receivers:
-            receiver.outbox.drop(self)
+        for receiver, outbox in self._receivers:
+            outbox.drop(self)
             undeliverable(receiver, uri, text)
 
 
