@@ -98,6 +98,13 @@ def _join_loads() -> None:
             for _ in range(100):
                 stage.connect(is_secure=True)
 
+    @load("idle", "4,000 WebSockets that joined at the same time are silent, and pinged")
+    def idle(stage: Stage) -> None:
+        crowd(stage, 4000, transport="websocket")
+        with stage.measured(settle=False):
+            # They are looked at every 15 seconds.
+            stage.pump(36)
+
     @load("connections", f"{JOINS} connections that say nothing, and are reset")
     def silent(stage: Stage) -> None:
         with stage.measured():
@@ -178,6 +185,53 @@ def _http_loads() -> None:
         wanted = ",".join(f"{n * 1000}-{n * 1000 + 10}" for n in range(500))
         with stage.measured():
             peer.send_bytes(f"GET /large HTTP/1.1\r\nHost: a\r\nRange: bytes={wanted}\r\n\r\n".encode() * 20)
+
+    @load("http-ranges-most", "a file of 100 MB in 8,000 ranges, which do not touch")
+    def most_ranges(stage: Stage) -> None:
+        peer = stage.connect("")
+        peer.stop_looking()
+        peer.send_bytes(b"GET /large HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n\r\n")
+        wanted = ",".join(f"{n * 2}-{n * 2}" for n in range(4500))
+        with stage.measured():
+            peer.send_bytes(f"GET /large HTTP/1.1\r\nHost: a\r\nRange: bytes={wanted}\r\n\r\n".encode())
+
+    # Not as long as they may be: the time grows with the square of the length, or with its cube.
+    origins = {
+        "examples": b"https://" + b".example." * 2000 + b"/",
+        "two-stars": b"x://" + b".b." * 2000 + b"/",
+        "three-stars": b"x://" + b".b.:" * 150 + b"/",
+    }
+    for name, origin in origins.items():
+
+        @load(f"http-origin-{name}", f"an upgrade with a long Origin, where pages of patterns are allowed: {name}")
+        def origin_of(stage: Stage, origin: bytes = origin) -> None:
+            peer = stage.connect("")
+            request = (
+                b"GET /guarded HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Protocol: wamp.2.json\r\nOrigin: %b\r\n\r\n"
+            )
+            with stage.measured():
+                peer.send_bytes(request % origin)
+
+    extensions = {
+        "offers": b"permessage-deflate; " + b"server_max_window_bits=15; " * 2000,
+        "many": b"permessage-deflate; x=1," * 2500,
+        "subprotocols": b"",
+    }
+    for name, offered in extensions.items():
+
+        @load(f"http-extensions-{name}", f"an upgrade with 60 KiB of extensions or subprotocols: {name}")
+        def extended(stage: Stage, offered: bytes = offered) -> None:
+            peer = stage.connect("")
+            request = (
+                b"GET /deflated HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n"
+                b"Sec-WebSocket-Protocol: %b\r\nSec-WebSocket-Extensions: %b\r\n\r\n"
+            )
+            wanted = b"wamp.2.json" if offered else b"x, " * 19_000 + b"wamp.2.json"
+            with stage.measured():
+                peer.send_bytes(request % (wanted, offered or b"x"))
 
     @load("http-many", "500 clients ask for the JSON service 20 times each at once")
     def many(stage: Stage) -> None:

@@ -133,6 +133,19 @@ def _resumable_loads() -> None:
                     with stage.measured():
                         act(stage, peer, count, welcome)
 
+    @load(
+        "kept-translation", "62 MiB of small events are kept for a session, and 20 events have to be translated for it"
+    )
+    def translation(stage: Stage) -> None:
+        peer = stage.connect("websocket", "msgpack")
+        peer.join(resumable=True)
+        peer.request(32, {}, TOPIC, reply=33)
+        peer.stop_looking()
+        stuff(stage, [peer], 70, reads=True)
+        sender = stage.join("rawsocket", "json")
+        with stage.measured():
+            sender.send_bytes(sender.encoded([16, 1, {}, TOPIC, ["x" * 20_000]]) * 20)
+
     @load("kept-window", "62 MiB of small events are kept for a session without a connection, whose time is up")
     def window(stage: Stage) -> None:
         peer = stage.connect("websocket", "msgpack")

@@ -114,6 +114,10 @@ def configuration(port: int, tls_port: int, folder: Path) -> dict[str, Any]:
             "websocket": {
                 "ws": {"type": "websocket"},
                 "deflated": {"type": "websocket", "options": {"compression": {"deflate": {}}}},
+                "guarded": {
+                    "type": "websocket",
+                    "options": {"allowed_origins": ["https://*.example.*", "*://*.b.*:*"]},
+                },
                 "scram": {
                     "type": "websocket",
                     "auth": {"scram": {"type": "static", "principals": {"user1": SCRAM_USER}}},
