@@ -83,6 +83,11 @@ class Blocks:
 
     def extend(self, other: Blocks) -> None:
         """Add all messages of another one, which keeps them as well."""
+        if not other._full:
+            self.tail += other.tail
+            self.size += other.size
+            self.fill_up()
+            return
         self._end_block()
         other._end_block()
         self._full.extend(other._full)

@@ -22,6 +22,26 @@ DEFAULT_MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 logger = logging.getLogger("rocade.outbox")
 
 
+class _Slotted:
+    """A message that is still to come, or has come before an earlier one has, and what was put behind it."""
+
+    __slots__ = ("behind", "frame", "is_open", "slot")
+
+    def __init__(self, slot: Slot, limit: int) -> None:
+        self.slot = slot
+        self.frame: Frame | None = None
+        self.is_open = True
+        self.behind = Blocks(limit)
+
+    def move_to(self, waiting: Blocks) -> int:
+        """Put what is there behind what waits; how many bytes that is."""
+        before = waiting.size
+        if self.frame is not None:
+            waiting.put(self.frame)
+        waiting.extend(self.behind)
+        return waiting.size - before
+
+
 class Outbox:
     """Framed messages on their way to one link.
 
@@ -69,8 +89,8 @@ class Outbox:
         # Whether there was more than one block, and the next one is written in a later round of the loop.
         self._has_more = False
         self._closed = False
-        # The first slot that is not filled, and all that was put behind it; None where there is none.
-        self._behind: deque[Frame | Slot] | None = None
+        # The slots from the first one on that is not filled; None where there is none.
+        self._behind: deque[_Slotted] | None = None
         self._behind_bytes = 0
         # Whether what is put in goes another way than usual: nowhere, since this is closed, or behind a slot.
         self._is_apart = False
@@ -102,24 +122,29 @@ class Outbox:
         if self._behind is None:
             self._behind = deque()
             self._is_apart = True
-        self._behind.append(slot)
+        self._behind.append(_Slotted(slot, self._limit))
 
     def fill(self, slot: Slot, frame: Frame) -> None:
         """The framed message of a slot is there."""
-        if self._behind is not None and slot in self._behind:
-            self._behind[self._behind.index(slot)] = frame
+        slotted = self._find(slot)
+        if slotted is not None:
+            slotted.frame, slotted.is_open = frame, False
             self._behind_bytes += len(frame)
             self._release()
 
     def drop(self, slot: Slot) -> None:
         """There will be no message in this slot."""
-        if self._behind is not None and slot in self._behind:
-            self._behind.remove(slot)
+        slotted = self._find(slot)
+        if slotted is not None:
+            slotted.is_open = False
             self._release()
+
+    def _find(self, slot: Slot) -> _Slotted | None:
+        return next((slotted for slotted in self._behind or () if slotted.slot is slot), None)
 
     def _put_behind(self, frame: Frame) -> None:
         if self._behind is not None:
-            self._behind.append(frame)
+            self._behind[-1].behind.put(frame)
             self._behind_bytes += len(frame)
             if self._waiting.size + self._behind_bytes > self._limit:
                 self._overflow()
@@ -131,15 +156,15 @@ class Outbox:
         waiting = self._waiting
         if not waiting.tail and not self._paused:
             self._flusher.needs_flush(self)
-        while behind and not isinstance(frame := behind[0], Slot):
-            waiting.put(frame)
-            self._behind_bytes -= len(frame)
-            behind.popleft()
+        while behind and not behind[0].is_open:
+            self._behind_bytes -= behind.popleft().move_to(waiting)
         if not behind:
             self._forget_behind()
         self._fill_up()
 
     def _forget_behind(self) -> None:
+        for slotted in self._behind or ():
+            slotted.behind.clear()
         self._behind = None
         self._behind_bytes = 0
         self._is_apart = self._closed
@@ -152,9 +177,8 @@ class Outbox:
     def finish(self) -> None:
         """Hand everything to the link, except for what is still being translated: the connection will be closed."""
         if self._behind is not None:
-            for frame in self._behind:
-                if not isinstance(frame, Slot):
-                    self._waiting.put(frame)
+            for slotted in self._behind:
+                slotted.move_to(self._waiting)
             self._forget_behind()
         while self._waiting.size and not self._paused:
             self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
