@@ -119,7 +119,7 @@ class Peer:
 
     async def receive(self) -> Message:
         """The next message, with `args` and `kwargs` as Python values."""
-        message = self.serializer.decode(await self.receive_bytes())
+        message = self.serializer.decode(await self.receive_bytes(), is_patient=True)
         if isinstance(message, _WITH_PAYLOAD):
             if message.args:
                 message.args = self.serializer.load(bytes(message.args))

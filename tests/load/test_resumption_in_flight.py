@@ -106,7 +106,7 @@ class ResumingClient:
 
     async def _read(self) -> Message:
         length = int.from_bytes((await self._reader.readexactly(4))[1:], "big")
-        return JSON.decode(await self._reader.readexactly(length))
+        return JSON.decode(await self._reader.readexactly(length), is_patient=True)
 
 
 async def publish_all(gateway: Gateway) -> None:
@@ -127,7 +127,7 @@ async def answer_all(gateway: Gateway, executed: Counter[int], ready: asyncio.Ev
     await callee.receive()
     ready.set()
     while True:
-        message = JSON.decode(await callee.receive())
+        message = JSON.decode(await callee.receive(), is_patient=True)
         assert isinstance(message, Invocation)
         executed[JSON.load(message.args)[0]] += 1  # type: ignore[arg-type]
         await callee.send(JSON.encode(Yield(message.request, YieldOptions(), message.args)))

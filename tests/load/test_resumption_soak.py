@@ -247,7 +247,7 @@ class Persistent:
                 roles=roles, resume_session=self._session, resume_token=self._token, received=self._received
             )
         await carrier.send(self._serializer.encode(Hello("realm1", details)))
-        welcome = self._serializer.decode(await self._next(carrier))
+        welcome = self._serializer.decode(await self._next(carrier), is_patient=True)
         if type(welcome) is Abort and welcome.reason == "wamp.error.payload_size_exceeded":
             raise Gone("too much to translate: another serializer will do")
         assert type(welcome) is Welcome, f"client {self.number} after {self.drops} drops: {welcome}"
@@ -290,7 +290,7 @@ class Persistent:
 
     async def _receive_all(self, carrier: Carrier) -> None:
         while True:
-            message = self._serializer.decode(await self._next(carrier))
+            message = self._serializer.decode(await self._next(carrier), is_patient=True)
             if type(message) is Received:
                 self._confirm(message.count)
                 continue

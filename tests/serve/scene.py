@@ -224,7 +224,7 @@ class Client:
         self.gateway.flusher.flush()
         frames = self.link.frames[self._taken :]
         self._taken += len(frames)
-        return [self.link.wire.serializer.decode(frame.removeprefix(HEADER)) for frame in frames]
+        return [self.link.wire.serializer.decode(frame.removeprefix(HEADER), is_patient=True) for frame in frames]
 
     def take_one(self) -> Any:
         messages = self.take()

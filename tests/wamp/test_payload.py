@@ -102,6 +102,17 @@ def test_binary_in_json_is_found_however_it_is_spelled() -> None:
     assert JSON.load(rb'["\u0000YW\u004Aj","\\u0000YWJj"]') == [b"abc", "\\u0000YWJj"]
 
 
+def test_json_has_the_same_value_whoever_reads_its_numbers() -> None:
+    numbers = b"1e308,-1.7976931348623157e308,5e-324,2.2250738585072011e-308,1e999,1E+100,18446744073709551616,1.0,1"
+    text = rb'"\u0000YWJj","\u0000","e100"'
+
+    values = JSON.load(b"[" + numbers + b"," + text + b"]")
+
+    assert values[4] == math.inf
+    assert values[-3:] == [b"abc", b"", "e100"]
+    assert JSON.load(b"[" + b",".join([numbers, text] * 20) + b"]") == values * 20
+
+
 # --- Text --------------------------------------------------------------------------------------------
 
 
