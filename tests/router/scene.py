@@ -203,7 +203,7 @@ def next_request(session: Session) -> int:
 
 def index_size(index: Any) -> int:
     """How many entries a `PatternIndex` holds in any of its tables."""
-    return len(index.exact) + len(index._prefixes._bases) + len(index._wildcards._root.children)
+    return len(index.exact) + len(index._prefixes._bases) + len(index._wildcards._lengths)
 
 
 def sent(effects: list[Effect], session: Session) -> list[Any]:

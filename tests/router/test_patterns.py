@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocade.router.patterns import PatternIndex
+from rocade.router.wildcards import BLOCK, MOST_SHAPES
 from rocade.wamp.messages import Match
 
 EXACT, PREFIX, WILDCARD = Match.EXACT, Match.PREFIX, Match.WILDCARD
@@ -105,6 +106,59 @@ def test_adding_and_removing_in_any_order_leaves_what_a_dictionary_would_hold(
     assert index.has_patterns() == any(match is not EXACT for _, match in model)
 
 
+wide_patterns = st.lists(st.sampled_from(["", "", "a", "b"]), min_size=7, max_size=7).map(".".join)
+
+
+@given(
+    st.lists(wide_patterns, min_size=MOST_SHAPES, max_size=80),
+    st.lists(st.tuples(st.booleans(), wide_patterns), max_size=30),
+    st.lists(st.sampled_from(["a", "b", "c"]), min_size=7, max_size=7).map(".".join),
+)
+def test_among_wildcards_of_very_many_shapes_it_finds_what_a_scan_of_everything_finds(
+    first: list[str], steps: list[tuple[bool, str]], uri: str
+) -> None:
+    index: PatternIndex[str] = PatternIndex()
+    model: dict[str, str] = {}
+
+    for number, (is_added, pattern) in enumerate([(True, pattern) for pattern in first] + steps):
+        if is_added:
+            index.add(pattern, WILDCARD, f"{number} {pattern}")
+            model[pattern] = f"{number} {pattern}"
+        else:
+            index.remove(pattern, WILDCARD)
+            model.pop(pattern, None)
+
+    matching = [pattern for pattern in model if matches(uri, pattern, WILDCARD)]
+    best = max(matching, key=lambda pattern: rank((pattern, WILDCARD)), default="")
+    assert sorted(index.matching(uri)) == sorted(model[pattern] for pattern in matching)
+    assert index.best(uri) == model.get(best)
+    assert {key: index.get(key, WILDCARD) for key in (*first, *(key for _, key in steps))} == {
+        key: model.get(key) for key in (*first, *(key for _, key in steps))
+    }
+    assert sorted(index.values(WILDCARD)) == sorted(model.values())
+    assert index._wildcards.count == len(model)
+    for pattern in model:
+        index.remove(pattern, WILDCARD)
+    assert index._wildcards._lengths == {}
+
+
+def test_a_place_that_a_wildcard_has_left_is_another_ones() -> None:
+    index: PatternIndex[str] = PatternIndex()
+    wildcards = [".".join("a" if number >> bit & 1 else "" for bit in range(13)) for number in range(1, 2**13)]
+    for pattern in wildcards:
+        index.add(pattern, WILDCARD, pattern)
+    for pattern in wildcards[100:5000]:
+        index.remove(pattern, WILDCARD)
+    for pattern in wildcards[100:5000]:
+        index.add(pattern + ".", PREFIX, pattern)
+        index.add(pattern, WILDCARD, pattern)
+
+    assert sorted(index.matching(".".join("a" * 13))) == sorted(wildcards)
+    assert index.best(".".join("a" * 13)) == wildcards[-1] == "a.a.a.a.a.a.a.a.a.a.a.a.a"
+    assert index.best(".".join("a" * 12 + "b")) == "a.a.a.a.a.a.a.a.a.a.a.a."
+    assert index.matching(".".join("b" * 13)) == []
+
+
 @given(st.lists(keys, max_size=20), st.randoms())
 def test_removal_leaves_nothing_behind(held: list[tuple[str, Match]], random: Any) -> None:
     index = index_of(held)
@@ -114,7 +168,7 @@ def test_removal_leaves_nothing_behind(held: list[tuple[str, Match]], random: An
 
     assert index.exact == {}
     assert index._prefixes._bases == {}
-    assert index._wildcards._root.children == {}
+    assert index._wildcards._lengths == {}
     assert (index._prefixes.count, index._wildcards.count) == (0, 0)
 
 
@@ -232,11 +286,11 @@ def count_accesses(index: PatternIndex[int], uri: str) -> int:
             for base, lengths in index._prefixes._bases.items()
         }
     )
-    nodes: list[Any] = [index._wildcards._root]
-    while nodes:
-        node = nodes.pop()
-        node.children = CountingDict(node.children)
-        nodes.extend(node.children.values())
+    index._wildcards._lengths = CountingDict(index._wildcards._lengths)
+    for length in index._wildcards._lengths.values():
+        length.shapes = CountingDict(length.shapes)
+        for shape in length.shapes.values():
+            shape.values = CountingDict(shape.values)
     CountingDict.accesses = 0
 
     index.best(uri)
@@ -264,6 +318,23 @@ def test_the_effort_of_a_look_up_does_not_grow_with_what_is_held() -> None:
 
     assert few > 0
     assert many <= few + 8
+
+
+def test_the_effort_of_a_look_up_among_wildcards_that_nearly_match_follows_the_number_of_blocks() -> None:
+    def accesses(bits: int) -> int:
+        index: PatternIndex[int] = PatternIndex()
+        for number in range(2**bits):
+            pattern = ".".join("" if number >> bit & 1 else "a" for bit in range(13))
+            index.add(pattern + ".z", WILDCARD, number)
+        length = index._wildcards._lengths[14]
+        assert length.crowd is not None
+        for block in length.crowd._blocks:
+            block._having = [CountingDict(having) for having in block._having]
+        return count_accesses(index, ".".join("a" * 13) + ".y")
+
+    few, many = accesses(6), accesses(13)
+
+    assert many <= few * (2**13 // BLOCK)
 
 
 def test_the_effort_of_a_look_up_does_not_grow_with_components_behind_the_longest_prefix() -> None:

@@ -2,7 +2,7 @@
 
 A `PatternIndex` holds values under (match policy, URI). Looking a URI up costs one dictionary access for
 exact matches, and for prefixes and wildcards an effort that follows the number of the URI's components (and
-of values that match it, or its beginning), not the number of values held.
+of values that match it), not the number of values held.
 
 Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_pattern_based_registration.md.
 """
@@ -10,8 +10,9 @@ Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_patte
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from rocade.router.wildcards import WildcardIndex
 from rocade.wamp.messages import Match
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class PatternIndex(Generic[T]):
         # URI -> value; public, since the routing path looks here first
         self.exact: dict[str, T] = {}
         self._prefixes: _PrefixIndex[T] = _PrefixIndex()
-        self._wildcards: _WildcardIndex[T] = _WildcardIndex()
+        self._wildcards: WildcardIndex[T] = WildcardIndex()
 
     def get(self, uri: str, match: Match) -> T | None:
         """The value held under exactly this URI and policy."""
@@ -186,110 +187,3 @@ class _PrefixIndex(Generic[T]):
 def _split(prefix: str) -> tuple[str, str]:
     cut = prefix.rfind(".") + 1
     return prefix[:cut], prefix[cut:]
-
-
-# The children of every leaf: most nodes are leaves, and a dictionary of their own would double their cost.
-_NO_CHILDREN: dict[str, Any] = {}
-
-
-class _Node(Generic[T]):
-    """A component's place in the tree of wildcard patterns."""
-
-    __slots__ = ("children", "value")
-
-    def __init__(self) -> None:
-        # component ("" for a wildcard) -> node
-        self.children: dict[str, _Node[T]] = _NO_CHILDREN
-        self.value: T | None = None
-
-
-class _WildcardIndex(Generic[T]):
-    """Values by wildcard pattern: a tree of components in which "" stands for any component."""
-
-    __slots__ = ("_root", "count")
-
-    def __init__(self) -> None:
-        self._root: _Node[T] = _Node()
-        self.count = 0
-
-    def get(self, pattern: str) -> T | None:
-        node = self._root
-        for component in pattern.split("."):
-            child = node.children.get(component)
-            if child is None:
-                return None
-            node = child
-        return node.value
-
-    def add(self, pattern: str, value: T) -> None:
-        node = self._root
-        for component in pattern.split("."):
-            child = node.children.get(component)
-            if child is None:
-                child = _Node()
-                if node.children is _NO_CHILDREN:
-                    node.children = {}
-                node.children[component] = child
-            node = child
-        self.count += node.value is None
-        node.value = value
-
-    def remove(self, pattern: str) -> None:
-        path = [self._root]
-        components = pattern.split(".")
-        for component in components:
-            child = path[-1].children.get(component)
-            if child is None:
-                return
-            path.append(child)
-        if path[-1].value is None:
-            return
-        path[-1].value = None
-        self.count -= 1
-        while components and path[-1].value is None and not path[-1].children:
-            path.pop()
-            del path[-1].children[components.pop()]
-
-    def collect(self, uri: str, found: list[T]) -> None:
-        nodes = [self._root]
-        for component in uri.split("."):
-            following = []
-            for node in nodes:
-                child = node.children.get(component)
-                if child is not None:
-                    following.append(child)
-                child = node.children.get("")
-                if child is not None:
-                    following.append(child)
-            if not following:
-                return
-            nodes = following
-        found.extend(node.value for node in nodes if node.value is not None)
-
-    def best(self, uri: str) -> T | None:
-        """Literal branches first: the first leaf reached has the longest literal run before its first wildcard,
-        then the longest before its second, and so on."""
-        components = uri.split(".")
-        stack = [(self._root, 0)]
-        while stack:
-            node, depth = stack.pop()
-            if depth == len(components):
-                if node.value is not None:
-                    return node.value
-                continue
-            any_component = node.children.get("")
-            if any_component is not None:
-                stack.append((any_component, depth + 1))
-            literal = node.children.get(components[depth])
-            if literal is not None:
-                stack.append((literal, depth + 1))
-        return None
-
-    def values(self) -> Iterator[T]:
-        nodes, values = [self._root], []
-        while nodes:
-            node = nodes.pop()
-            nodes.extend(node.children.values())
-            if node.value is not None:
-                values.append(node.value)
-        return iter(values)
