@@ -339,10 +339,11 @@ class Sessions(RuleBasedStateMachine):
     def callees_have_no_more_than_they_want_and_calls_wait_only_for_those_that_are_busy(self) -> None:
         for scene in self.scenes:
             for registration in scene.realm.dealer.registrations.values():
-                for callee, load in registration.loads.items():
+                free = set(registration.callees if registration.free is None else registration.free.callees)
+                for callee, load in registration.free._loads.items() if registration.free is not None else ():
                     mine = [it for it in callee.invocations.values() if it.registration is registration]
                     assert len(mine) == load.busy
-                free = {callee for callee in registration.callees if registration._is_free(callee, ())}
+                    assert (callee in free) is (load.busy < load.limit)
                 for pending in registration.waiting or ():
                     assert pending.caller.calls[pending.request] is pending
                     assert free <= pending.kept.tried < set(registration.callees) | pending.kept.tried

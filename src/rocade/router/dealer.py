@@ -125,7 +125,7 @@ class Dealer:
         callee = registration.sole
         if callee is None:
             callee = registration.choose(self._random_below)
-            is_plain = is_plain and callee is not None and not callee.callee_reroutes and not registration.loads
+            is_plain = is_plain and callee is not None and not callee.callee_reroutes and registration.free is None
         if callee is None or not is_plain or not registration.is_plain or caller.role.trustlevel is not None:
             kept = KeptCall(message, caller.serializer, disclose, now)
             return self._dispatcher.begin(PendingCall(caller, request, registration), callee, kept)
@@ -208,7 +208,7 @@ class Dealer:
         del callee.invocations[message.request]
         caller, registration = pending.caller, pending.registration
         if caller is None:
-            return self._dispatcher.freed(callee, registration) if registration.loads else []
+            return self._dispatcher.freed(callee, registration) if registration.free is not None else []
         del caller.calls[pending.request]
         if pending.kept is not None:
             pending.let_go()
@@ -218,7 +218,7 @@ class Dealer:
         effects: list[Effect] = [Deliver(result, (caller,), callee.serializer)]
         if pending.deadline is not None:
             effects.append(CancelWake(pending))
-        if registration.loads:
+        if registration.free is not None:
             effects.extend(self._dispatcher.freed(callee, registration))
         return effects
 

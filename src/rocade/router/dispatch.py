@@ -80,7 +80,7 @@ class Dispatcher:
     def _invoke(self, pending: PendingCall, callee: Session, kept: KeptCall) -> list[Effect]:
         """Hand a call to a callee that is free and has what it needs."""
         message, registration = kept.message, pending.registration
-        if registration.loads:
+        if registration.free is not None:
             registration.began(callee)
         invocation = callee.next_invocation()
         callee.invocations[invocation] = pending
@@ -202,7 +202,7 @@ class Dispatcher:
 
     def freed(self, callee: Session, registration: Registration) -> list[Effect]:
         """A callee has one invocation less."""
-        if not registration.loads:
+        if registration.free is None:
             return []
         registration.ended(callee)
         return self.served(registration)

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
+from rocade.router.free_callees import FreeCallees
 from rocade.router.queue import CallQueue
 from rocade.wamp.messages import Invoke, Match, RegisterOptions
 
@@ -20,18 +19,6 @@ __all__ = ["Registration"]
 
 # Attributes of an enumeration take longer to look up.
 ROUNDROBIN, RANDOM, LAST = Invoke.ROUNDROBIN, Invoke.RANDOM, Invoke.LAST
-
-
-class Load(Struct, gc=False):
-    """How busy a callee is that limits its invocations.
-
-    Attributes:
-        limit: invocations of the registration that it works on at a time, at most.
-        busy: those that it has now.
-    """
-
-    limit: int
-    busy: int
 
 
 class Registration:
@@ -47,6 +34,7 @@ class Registration:
         sole: its only callee, if there is no other and that one takes any number of invocations; else None.
         turn: whose turn it is under `Invoke.ROUNDROBIN`, an index into `callees`.
         is_plain: neither a pattern nor with callees that want to know the caller: invocations need no details.
+        free: the callees that are free; None as long as none has a limit.
         waiting: calls for which no callee is free; None as long as no callee has a limit.
     """
 
@@ -55,10 +43,10 @@ class Registration:
         "created",
         "disclosed_to",
         "forward_timeout_to",
+        "free",
         "id",
         "invoke",
         "is_plain",
-        "loads",
         "match",
         "sole",
         "turn",
@@ -79,8 +67,7 @@ class Registration:
         # callees that asked to know who calls; callees that handle timeouts themselves
         self.disclosed_to: set[Session] = set()
         self.forward_timeout_to: set[Session] = set()
-        # callee -> how busy it is, of those that have a limit
-        self.loads: dict[Session, Load] = {}
+        self.free: FreeCallees | None = None
         self.waiting: CallQueue | None = None
 
     def add(self, callee: Session, options: RegisterOptions) -> None:
@@ -90,17 +77,19 @@ class Registration:
             callee: not among the callees yet.
             options: of its REGISTER.
         """
+        if options.concurrency is not None and self.free is None:
+            self.free = FreeCallees(self.callees)
+            self.waiting = self.waiting or CallQueue()
+        if self.free is not None:
+            # It may have registered before, and still work on calls of that time.
+            busy = sum(pending.registration is self for pending in callee.invocations.values())
+            self.free.add(callee, options.concurrency, busy)
         self.callees.append(callee)
         if options.disclose_caller:
             self.disclosed_to.add(callee)
             self.is_plain = False
         if options.forward_timeout:
             self.forward_timeout_to.add(callee)
-        if options.concurrency is not None:
-            # It may have registered before, and still work on calls of that time.
-            busy = sum(pending.registration is self for pending in callee.invocations.values())
-            self.loads[callee] = Load(options.concurrency, busy)
-            self.waiting = self.waiting or CallQueue()
         self._find_sole()
 
     def remove(self, callee: Session) -> None:
@@ -113,11 +102,14 @@ class Registration:
             self.turn = 0  # it was the turn of the last one, and not of whoever registers next
         self.disclosed_to.discard(callee)
         self.forward_timeout_to.discard(callee)
-        self.loads.pop(callee, None)
+        if self.free is not None:
+            self.free.remove(callee)
+            if not self.free.has_limits():
+                self.free = None
         self._find_sole()
 
     def _find_sole(self) -> None:
-        self.sole = self.callees[0] if len(self.callees) == 1 and not self.loads else None
+        self.sole = self.callees[0] if len(self.callees) == 1 and self.free is None else None
 
     def choose(self, random_below: Callable[[int], int], tried: Container[Session] = ()) -> Session | None:
         """Whom the next call goes to, by the policy among those callees that are free; None when nobody is.
@@ -127,36 +119,53 @@ class Registration:
             tried: callees that have refused this call, "assuming that the unavailable registration virtually does
                 not exist" (advanced/rpc_call_rerouting.md).
         """
-        callees, policy, all_are_free = self.callees, self.invoke, not (self.loads or tried)
+        callees, policy = self.callees, self.invoke
+        if not callees:
+            return None
+        if self.free is not None:
+            return self._choose_of_the_free(self.free, random_below, tried)
         if policy is ROUNDROBIN:
             for _ in callees:
-                callee = callees[self.turn % len(callees)]
+                callee = callees[self.turn]
                 self.turn = (self.turn + 1) % len(callees)
-                if all_are_free or self._is_free(callee, tried):
+                if callee not in tried:
                     return callee
             return None
-        free = callees if all_are_free else [callee for callee in callees if self._is_free(callee, tried)]
-        if not free:
-            return None
-        if policy is RANDOM:
-            return free[random_below(len(free))]
-        return free[-1] if policy is LAST else free[0]
+        return self._choose_of(callees, random_below, tried)
 
-    def _is_free(self, callee: Session, tried: Container[Session]) -> bool:
-        load = self.loads.get(callee)
-        return (load is None or load.busy < load.limit) and callee not in tried
+    def _choose_of_the_free(
+        self, free: FreeCallees, random_below: Callable[[int], int], tried: Container[Session]
+    ) -> Session | None:
+        if self.invoke is not ROUNDROBIN:
+            return self._choose_of(free.callees, random_below, tried)
+        for callee in free.from_there(self.turn):
+            if callee not in tried:
+                self.turn = (free.position(callee) + 1) % len(self.callees)
+                return callee
+        return None
+
+    def _choose_of(
+        self, callees: list[Session], random_below: Callable[[int], int], tried: Container[Session]
+    ) -> Session | None:
+        if self.invoke is RANDOM:
+            if tried:
+                callees = [callee for callee in callees if callee not in tried]
+            return callees[random_below(len(callees))] if callees else None
+        ordered = reversed(callees) if self.invoke is LAST else callees
+        for callee in ordered:
+            if callee not in tried:
+                return callee
+        return None
 
     def began(self, callee: Session) -> None:
-        """A callee has got an invocation."""
-        load = self.loads.get(callee)
-        if load is not None:
-            load.busy += 1
+        """A callee, which was free, has got an invocation."""
+        if self.free is not None:
+            self.free.began(callee)
 
     def ended(self, callee: Session) -> None:
         """A callee has one invocation less."""
-        load = self.loads.get(callee)
-        if load is not None:
-            load.busy -= 1
+        if self.free is not None:
+            self.free.ended(callee)
 
     def has_others(self, tried: Container[Session]) -> bool:
         """Whether there is a callee, free or not, that has not been tried."""

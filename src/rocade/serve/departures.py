@@ -16,7 +16,7 @@ __all__ = ["Departures"]
 SLICE_SECONDS = 0.001
 """Seconds that departures take in one round of the loop, however many there are."""
 
-MOST_AT_ONCE = 64
+MOST_AT_ONCE = 32
 """What is ended between two looks at the clock. It begins with one: the end of that may be news for thousands."""
 
 logger = logging.getLogger("rocade.gateway")
