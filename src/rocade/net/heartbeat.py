@@ -7,12 +7,14 @@ A wheel of buckets instead of a task or timer per connection. A connection costs
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from math import ceil, isfinite
 from typing import Protocol
 
 RESOLUTION = 0.25
 """Width of a bucket in seconds: how much later than due a visit may come."""
+
+VISITED_AT_ONCE = 100
+"""Connections that are visited in one round of the loop."""
 
 _BEING_VISITED = -1
 
@@ -97,17 +99,21 @@ class Heartbeat:
         # uvloop rounds times to milliseconds and may call a little early.
         now = max(self._timer_bucket, int(self._loop.time() / self._resolution))
         due = [number for number in self._buckets if number <= now]
-        self._visit_all([patient for number in due for patient in self._buckets.pop(number)])
-        self._arm()
-
-    def _visit_all(self, patients: Iterable[Patient]) -> None:
+        patients = [patient for number in due for patient in self._buckets.pop(number)]
         for patient in patients:
             patient.pulse = _BEING_VISITED
-        for patient in patients:
+        self._visit_some(patients)
+        self._arm()
+
+    def _visit_some(self, patients: list[Patient]) -> None:
+        """Visit some connections now, and the rest in later rounds of the loop: a ping goes to the system at once."""
+        for patient in patients[:VISITED_AT_ONCE]:
             # What happens to one may make the owner forget another.
             if patient.pulse == _BEING_VISITED:
                 patient.pulse = 0
                 self._visit(patient)
+        if len(patients) > VISITED_AT_ONCE:
+            self._loop.call_soon(self._visit_some, patients[VISITED_AT_ONCE:])
 
     def _visit(self, patient: Patient) -> None:
         # Twice per interval: a connection is pinged after a silence of between half and one interval.

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from rocade.net.addresses import is_loopback
 
-_ANY = ".*"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = "13"
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.%]+\]|[^:\[\]/@\s]+)(?::(?P<port>\d+))?", re.IGNORECASE)
@@ -169,9 +168,9 @@ class OriginPolicy:
             allow_null_origin: whether "Origin: null" (files, sandboxed frames) passes.
             allowed_hosts: patterns of host names, with or without a port, that `Host` may have; None is any.
         """
-        self._origins = _compile(allowed_origins or ())
+        self._origins = [_Pattern(pattern) for pattern in allowed_origins or ()]
         self._allow_null_origin = allow_null_origin
-        self._hosts = None if allowed_hosts is None else _compile(allowed_hosts)
+        self._hosts = None if allowed_hosts is None else [_Pattern(pattern) for pattern in allowed_hosts]
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Refuse a request from a foreign origin or to a foreign host.
@@ -195,7 +194,7 @@ class OriginPolicy:
         origin, host = headers.get("origin", "").lower(), headers.get("host", "").lower()
         if not origin:
             return True  # no browser, or a page's own request
-        if any(pattern.pattern != _ANY and pattern.fullmatch(origin) for pattern in self._origins):
+        if any(not pattern.is_any and pattern.matches(origin) for pattern in self._origins):
             return True
         parts = _parsed(origin)
         if parts is None:
@@ -208,23 +207,48 @@ class OriginPolicy:
     def _is_host_allowed(self, host: str) -> bool:
         parts = _HOST.fullmatch(host)
         return parts is not None and any(
-            pattern.fullmatch(parts["name"]) or pattern.fullmatch(host) for pattern in self._hosts or ()
+            pattern.matches(parts["name"]) or pattern.matches(host) for pattern in self._hosts or ()
         )
 
     def _is_origin_allowed(self, origin: str, host: str) -> bool:
         if origin == "null":
             return self._allow_null_origin
-        if any(pattern.fullmatch(origin) for pattern in self._origins):
+        if any(pattern.matches(origin) for pattern in self._origins):
             return True
         parts = _parsed(origin)
         return parts is not None and (is_loopback(parts.name) or _is_same_host(parts, host))
 
 
-def _compile(patterns: Iterable[str]) -> list[re.Pattern[str]]:
-    return [
-        re.compile(_ANY if pattern == "*" else re.escape(pattern.lower()).replace(r"\*", "[^/]*"))
-        for pattern in patterns
-    ]
+class _Pattern:
+    """A host or an origin, with `*` for any run of characters but "/"; or `*` for anything.
+
+    No regular expression: with two stars its time would grow with the square of a text that a stranger sends.
+    """
+
+    __slots__ = ("_first", "_last", "_middle", "is_any")
+
+    def __init__(self, pattern: str) -> None:
+        self.is_any = pattern == "*"
+        self._first, *rest = pattern.lower().split("*")
+        # None if there is no star.
+        self._last = rest.pop() if rest else None
+        self._middle = rest
+
+    def matches(self, text: str) -> bool:
+        if self.is_any:
+            return True
+        if self._last is None:
+            return text == self._first
+        begin, end = len(self._first), len(text) - len(self._last)
+        if end < begin or not text.startswith(self._first) or not text.endswith(self._last):
+            return False
+        # The first place is as good as any: behind another one, the run of characters before it would have a "/".
+        for part in self._middle:
+            found = text.find(part, begin, end)
+            if found < 0 or "/" in text[begin:found]:
+                return False
+            begin = found + len(part)
+        return "/" not in text[begin:end]
 
 
 class _Origin(NamedTuple):

@@ -52,7 +52,7 @@ MAX_EVENTS = 1000
 MAX_ANSWER_BYTES = 1024 * 1024
 """Bytes of events in one answer, unless it is a single event that is larger."""
 
-MAX_TRANSCODED_BYTES = 64 * 1024
+MAX_TRANSCODED_BYTES = 16 * 1024
 """Payload of a page that is put into another serializer: more of it is for the next page. It is done at once, and holds
 the loop."""
 
@@ -430,7 +430,7 @@ def _described(record: Record, query: Query, serializer: Serializer) -> dict[str
     }
     for name, payload in (("args", event.args), ("kwargs", event.kwargs)):
         if payload:
-            description[name] = transcode(payload, event.serializer, serializer)
+            description[name] = transcode(payload, event.serializer, serializer, is_patient=False)
     return description
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 from msgspec import Raw
 
-from rocade.errors import ApplicationError, InvalidMessage, ProtocolViolation
+from rocade.errors import ApplicationError, DecodingTakesLong, InvalidMessage, ProtocolViolation
 from rocade.router.answer import Answer
 from rocade.router.effects import AnswerLater, Deliver, Effect, LeaveBitByBit, QueryHistory
 from rocade.router.history import HistoryMeta
@@ -199,12 +199,12 @@ def _arguments(serializer: Serializer, message: Call) -> tuple[list[Any], dict[s
         )
     try:
         return list(_loaded(serializer, args) or ()), dict(_loaded(serializer, kwargs) or {})
-    except InvalidMessage as error:
+    except (InvalidMessage, DecodingTakesLong) as error:
         raise _invalid(str(error)) from None
 
 
 def _loaded(serializer: Serializer, payload: Any) -> Any:
-    return serializer.load(payload) if type(payload) is Raw and payload else payload
+    return serializer.load(payload, is_patient=False) if type(payload) is Raw and payload else payload
 
 
 def _converted(name: str, value: Any, kind: Any) -> Any:

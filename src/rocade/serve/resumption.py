@@ -14,7 +14,13 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from rocade.errors import HandshakeRefused, PayloadNotSerializable, PayloadTooLarge, ProtocolViolation
+from rocade.errors import (
+    DecodingTakesLong,
+    HandshakeRefused,
+    PayloadNotSerializable,
+    PayloadTooLarge,
+    ProtocolViolation,
+)
 from rocade.net.link import Link, Wire
 from rocade.serve.admission import Admission
 from rocade.serve.blocks import Blocks, Frame
@@ -37,7 +43,7 @@ RECEIVED_EVERY = 64
 RECEIVED_WITHIN = 1.0
 """Seconds after which it tells so at the latest."""
 
-MAX_TRANSLATED_BYTES = 64 * 1024
+MAX_TRANSLATED_BYTES = 8 * 1024
 """What is translated when a session is resumed with another serializer: it is done at once, and holds the loop."""
 
 MAX_REFRAMED_BYTES = 4 * 1024 * 1024
@@ -251,9 +257,11 @@ class ResumableOutbox(Outbox):
 def _reframed(frame: Frame, before: Wire, after: Wire) -> Frame:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
-        payload = after.serializer.encode(
-            before.serializer.decode(bytes(payload), is_patient=True), before.serializer, MAX_TRANSLATED_BYTES
-        )
+        try:
+            message = before.serializer.decode(bytes(payload))
+        except DecodingTakesLong as why:
+            raise PayloadTooLarge(f"what is kept takes long to translate: {why}") from None
+        payload = after.serializer.encode(message, before.serializer)
     return after.frame(payload)
 
 

@@ -34,7 +34,7 @@ from rocade.wamp.pieces import LONG_BYTES, Pieces
 DEFAULT_MAX_DEPTH = 128
 """How deep lists and maps of a payload may be nested."""
 
-MAX_TRANSCODED_BYTES = 8 * 1024
+MAX_TRANSCODED_BYTES = 4 * 1024
 """Longest payload that `encode` transcodes. What is made of many small values takes 0.5 µs per byte."""
 
 ANY_MESSAGE: Any = Union[tuple(c for c in Message.__subclasses__())]  # noqa: UP007
