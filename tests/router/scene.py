@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
 from msgspec import Raw
 
-from rocade.router.effects import CancelWake, Deliver, Effect, ServeWaiting, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, Series, ServeWaiting, WakeAt
 from rocade.router.limits import UNLIMITED, RealmLimits, SessionLimits
 from rocade.router.permissions import Role
 from rocade.router.realm import Realm
@@ -125,6 +125,7 @@ class Scene:
 
     def served(self, effects: list[Effect]) -> list[Effect]:
         """What is left to a receiver of effects to ask for, asked for as the gateway does."""
+        effects = list(unfolded(effects))
         if not self.serves:
             return effects
         for effect in effects:
@@ -199,6 +200,15 @@ class Scene:
 def next_request(session: Session) -> int:
     session.last_request += 1
     return session.last_request
+
+
+def unfolded(effects: Iterable[Effect | None]) -> Iterator[Effect]:
+    """All effects, with those that are made one after the other."""
+    for effect in effects:
+        if type(effect) is Series:
+            yield from unfolded(effect.effects)
+        elif effect is not None:
+            yield effect
 
 
 def index_size(index: Any) -> int:

@@ -14,10 +14,11 @@ import msgspec
 from tests.router.model.broker import Publication
 from tests.router.model.realm import Model
 from tests.router.model.sessions import HUGE, WORDS, Peer
+from tests.router.scene import unfolded
 
 from rocade.errors import ProtocolViolation
 from rocade.router.calls import PendingCall
-from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, LimitReached, ServeWaiting, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect, EndSession, LimitReached, Series, ServeWaiting, WakeAt
 from rocade.router.limits import SessionLimits
 from rocade.router.permissions import Permission, Role
 from rocade.router.realm import Realm
@@ -173,6 +174,8 @@ class SideBySide:
                 for receiver in effect.receivers:
                     assert isinstance(receiver, Client)
                     effects.extend(self._deliver(receiver, effect))
+            elif type(effect) is Series:
+                self._carry_out(list(unfolded([effect])))
             elif type(effect) is EndSession:
                 self._clients[effect.session.id].inbox.append(["GOODBYE", effect.reason, effect.message])
             elif type(effect) is ServeWaiting:

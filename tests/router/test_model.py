@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from tests.fuzzing import fuzzing
 from tests.router.model.sessions import HUGE, Peer
 from tests.router.side_by_side import SideBySide
+
+from rocade.router import publication
 
 TOPICS = ["com.a", "com.a.x", "com.b.x", "org.a.x"]
 PATTERNS = [
@@ -532,3 +535,16 @@ TestSubscribers = side_by_side(Subscribers, 150)
 TestWatchers = side_by_side(Watchers, 200)
 TestCallers = side_by_side(Callers, 600)
 TestEverybody = side_by_side(Everybody, 250)
+
+
+class Crowds(Subscribers):
+    """Subscribers of whom there are so many that their EVENTs are made one after the other."""
+
+
+@pytest.fixture
+def _few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication, "MANY_SUBSCRIPTIONS", 1)
+    monkeypatch.setattr(publication, "MANY_SUBSCRIBERS", 1)
+
+
+TestCrowds = pytest.mark.usefixtures("_few_are_many")(side_by_side(Crowds, 100))

@@ -331,7 +331,7 @@ def kept(topic: str, size: int = 0, **options: Any) -> KeptEvent:
 
 
 def topics(retention: Retention, session: Session) -> list[str]:
-    return [event.topic for event in retention.find(session, "", PREFIX)]
+    return [event.topic for event in retention.search(session, "", PREFIX) if event is not None]
 
 
 def test_topics_are_forgotten_that_were_updated_longest_ago(scene: Scene) -> None:

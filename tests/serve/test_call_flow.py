@@ -219,6 +219,8 @@ async def test_any_number_of_waiting_calls_may_turn_out_to_be_too_large_for_the_
     caller.call(PROCEDURE, "small")
     callee.yield_(callee.take_one().request)
 
+    while gateway.delivery.has_backlog(gateway.realms["realm1"]):
+        await settle()
     answers = caller.take()
 
     assert [type(answer) for answer in answers] == [Result] + [Error] * 900

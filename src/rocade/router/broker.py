@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rocade.errors import ApplicationError, LimitExceeded
-from rocade.router.effects import Deliver, Effect
+from rocade.router.effects import Deliver, Effect, Series
 from rocade.router.filters import Lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
-from rocade.router.kept import keep
+from rocade.router.kept import KeptEvent, keep
 from rocade.router.limits import NONE
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_subscriptions import subscription_details
 from rocade.router.patterns import PatternIndex
+from rocade.router.publication import event_details, events, is_for_many
 from rocade.router.retention import Retention
 from rocade.router.session import Session
 from rocade.wamp.ids import RouterIds
 from rocade.wamp.messages import (
     Event,
-    EventDetails,
     Match,
     Publish,
     Published,
-    PublishOptions,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -32,8 +31,6 @@ from rocade.wamp.messages import (
 from rocade.wamp.uris import is_pattern, is_reserved, is_uri, shown
 
 __all__ = ["Broker", "Subscription"]
-
-_NO_DETAILS = EventDetails()
 
 
 class Subscription:
@@ -45,7 +42,7 @@ class Subscription:
         match: how `uri` is compared with topics.
         created: when the first of them did, in seconds since 1970.
         is_permanent: whether it is there without subscribers too, from the start: for event history.
-        subscribers: its sessions in the order in which they subscribed (a dict used as an ordered set).
+        subscribers: its sessions in the order in which they subscribed, with the broker's age at the time.
     """
 
     __slots__ = ("created", "id", "is_permanent", "match", "subscribers", "uri")
@@ -56,7 +53,7 @@ class Subscription:
         self.match = match
         self.created = created
         self.is_permanent = is_permanent
-        self.subscribers: dict[Session, None] = {}
+        self.subscribers: dict[Session, int] = {}
 
 
 class Broker:
@@ -94,6 +91,8 @@ class Broker:
         self._retention = Retention()
         self.history = EventHistory(wall_clock)
         self._keeps_history = False
+        # How often there was an event for very many: who subscribes later does not get it.
+        self._age = 0
         # subscriptions of all sessions, and how many there may be
         self._attached = 0
         self._max_attached = max_subscriptions
@@ -125,8 +124,12 @@ class Broker:
         lists = lists_of(options)
         effects: list[Effect] = []
         if index.has_patterns():
-            for subscription in index.matching(topic):
-                self._add_event(effects, subscription, publication, publisher, message, lists, disclose)
+            matching = index.matching(topic)
+            if len(matching) > 1 and is_for_many(matching):
+                effects.append(self._series(matching, publication, publisher, message, lists, disclose))
+            else:
+                for subscription in matching:
+                    self._add_event(effects, subscription, publication, publisher, message, lists, disclose)
         elif exact is not None:
             self._add_event(effects, exact, publication, publisher, message, lists, disclose)
         if options.retain or self._keeps_history:
@@ -149,14 +152,30 @@ class Broker:
         subscribers = subscription.subscribers
         # The common case, everybody but possibly the publisher, copies no collection of subscribers.
         if publisher in subscribers or lists is not None:
+            if is_for_many((subscription,)):
+                effects.append(self._series([subscription], publication, publisher, message, lists, disclose))
+                return
             to = receivers(subscribers, publisher, options, lists)
             if not to:
                 return
         else:
             to = subscribers  # nobody, if it is a subscription for history: see _keep
-        details = _event_details(subscription.match, publisher, message.topic, options, disclose)
+        details = event_details(subscription.match, publisher, message.topic, options, disclose)
         event = Event(subscription.id, publication, details, message.args, message.kwargs)
         effects.append(Deliver(event, to, publisher.serializer))
+
+    def _series(
+        self,
+        subscriptions: list[Subscription],
+        publication: int,
+        publisher: Session,
+        message: Publish,
+        lists: Lists | None,
+        disclose: bool,
+    ) -> Series:
+        """As `_add_event`, for so many that others have their turn before all is done."""
+        self._age += 1
+        return Series(events(subscriptions, self._age, publication, publisher, message, lists, disclose))
 
     def _keep(
         self,
@@ -186,7 +205,7 @@ class Broker:
             effects = [effect for effect in effects if type(effect) is not Deliver or effect.receivers]
         elif not options.retain:
             return effects
-        details = _event_details(Match.EXACT, publisher, message.topic, options, disclose)
+        details = event_details(Match.EXACT, publisher, message.topic, options, disclose)
         event = keep(publication, message, details, publisher.serializer, lists)
         if options.retain:
             self._retention.retain(event, None if options.exclude_me is False else publisher.id)
@@ -239,7 +258,7 @@ class Broker:
             effects.extend(self._events.attached(session, subscription, is_new=is_new))
             if is_new:
                 self._add(subscription)
-            subscription.subscribers[session] = None
+            subscription.subscribers[session] = self._age
             self._attached += 1
             session.subscriptions[subscription.id] = subscription
         return effects
@@ -257,9 +276,14 @@ class Broker:
 
         A client library gives a topic to several of its users by subscribing again for each.
         """
-        id, match = subscription.id, subscription.match
-        found = self._retention.find(session, subscription.uri, match)
-        return [Deliver(event.retained(id, match), (session,), event.serializer) for event in found]
+        id, uri, match = subscription.id, subscription.uri, subscription.match
+        if match is Match.EXACT:
+            event = self._retention.find(session, uri)
+            return [] if event is None else [_retained_for(session, id, match, event)]
+        if not self._retention:
+            return []
+        found = self._retention.search(session, uri, match)
+        return [Series(None if event is None else _retained_for(session, id, match, event) for event in found)]
 
     def unsubscribe(self, session: Session, message: Unsubscribe) -> list[Effect]:
         """End one of a session's subscriptions.
@@ -375,21 +399,5 @@ class Broker:
             raise ApplicationError("wamp.error.invalid_uri", f"not a valid topic to subscribe to: {shown(topic)}")
 
 
-def _event_details(
-    match: Match, publisher: Session, topic: str, options: PublishOptions, disclose: bool
-) -> EventDetails:
-    """EVENT.Details for subscriptions of this kind; the same empty one for nearly all events."""
-    pattern = match is not Match.EXACT
-    disclose = disclose or options.disclose_me is True
-    trustlevel = publisher.role.trustlevel
-    if not pattern and not disclose and not options.ppt_scheme and trustlevel is None:
-        return _NO_DETAILS
-    details = EventDetails(topic=topic if pattern else None, trustlevel=trustlevel)
-    if disclose:
-        details.publisher = publisher.id
-        details.publisher_authid = publisher.authid
-        details.publisher_authrole = publisher.role.name
-    if options.ppt_scheme:
-        details.ppt_scheme, details.ppt_serializer = options.ppt_scheme, options.ppt_serializer
-        details.ppt_cipher, details.ppt_keyid = options.ppt_cipher, options.ppt_keyid
-    return details
+def _retained_for(session: Session, subscription: int, match: Match, event: KeptEvent) -> Deliver:
+    return Deliver(event.retained(subscription, match), (session,), event.serializer)

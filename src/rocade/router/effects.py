@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -26,6 +26,7 @@ __all__ = [
     "LeaveBitByBit",
     "LimitReached",
     "QueryHistory",
+    "Series",
     "ServeWaiting",
     "StoreEvent",
     "WakeAt",
@@ -44,6 +45,18 @@ class Deliver(Struct, gc=False):
     message: Message
     receivers: Collection[Session]
     origin: Serializer | None = None
+
+
+class Series(Struct):
+    """Effects that are so many that they are only made while they are carried out, in the place of this one.
+
+    Meanwhile the core may be called: what they are to be is settled.
+
+    Attributes:
+        effects: makes them; None is a pause, in which others may have their turn.
+    """
+
+    effects: Iterator[Effect | None]
 
 
 class WakeAt(Struct, gc=False):
@@ -155,4 +168,5 @@ Effect = (
     | QueryHistory
     | LimitReached
     | AnswerLater
+    | Series
 )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from rocade.errors import ApplicationError, ProtocolViolation
+from rocade.router.effects import Effect
 from rocade.router.permissions import Action, Decision
 from rocade.router.realm import Realm
 from rocade.serve.authorization import Authorizer, Undecided
@@ -146,12 +147,16 @@ class Admission:
         if effects and self._delivery.carry_out(self._realm, effects):
             self._take_a_break()
 
+    def _carry_out(self, effects: list[Effect]) -> None:
+        if effects and self._delivery.carry_out(self._realm, effects):
+            self._take_a_break()
+
     def _take_a_break(self) -> None:
         """Read no more in this round of the loop, nor before others have caught up."""
         connection = self.session.connection
         if connection is not None:
             connection.pause_reading(BREAK)
-            self._delivery.call_when_calm(partial(connection.resume_reading, BREAK))
+            self._delivery.call_when_calm(partial(connection.resume_reading, BREAK), self._realm)
 
     @property
     def is_full(self) -> bool:
@@ -163,7 +168,7 @@ class Admission:
         if self._waiting:
             self._wait(message, _CONTINUED)
         else:
-            self._delivery.carry_out(self._realm, self._realm.continue_call(self.session, message))
+            self._carry_out(self._realm.continue_call(self.session, message))
 
     def close(self) -> None:
         """The session is gone: what waits is dropped."""
@@ -198,7 +203,7 @@ class Admission:
     def _refuse(self, message: Message, decision: Decision) -> None:
         if decision is not _TOO_LONG:
             self._gateway.refusals.tell(self.session, *_asked_about(message), decision, self._now())
-        self._delivery.carry_out(self._realm, self._realm.refuse(self.session, message, _refusal(message, decision)))
+        self._carry_out(self._realm.refuse(self.session, message, _refusal(message, decision)))
 
     def _let_in(self, message: Message, pending: Decision | _Implied, serializer: Serializer) -> None:
         """Let in what has waited."""
@@ -223,7 +228,7 @@ class Admission:
             return
         finally:
             session.serializer = now
-        self._delivery.carry_out(self._realm, effects)
+        self._carry_out(effects)
 
     # --- the waiting room -------------------------------------------------------------------------
 
@@ -255,7 +260,15 @@ class Admission:
                 self.session.abort(violation)
             except Exception:
                 self.session.fail()
+            if self._delivery.has_backlog(self._realm):
+                await self._calm()
         self._task = None
+
+    async def _calm(self) -> None:
+        """Wait until the realm has caught up with what it was told to do."""
+        calm = asyncio.get_running_loop().create_future()
+        self._delivery.call_when_calm(partial(_wake, calm), self._realm)
+        await calm
 
     def _take_out(self, position: int) -> None:
         self._waiting_bytes -= _payload_bytes(self._waiting[position][0])
@@ -315,9 +328,14 @@ class Admission:
                 if self._waiting:
                     self._start_asking()
                 error = ApplicationError("wamp.error.canceled", "the call was canceled")
-                self._delivery.carry_out(self._realm, self._realm.refuse(self.session, message, error))
+                self._carry_out(self._realm.refuse(self.session, message, error))
                 return True
         return False
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _payload_bytes(message: Message) -> int:

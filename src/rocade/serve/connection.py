@@ -343,20 +343,25 @@ class Connection:
         self._leave(uri)
         self.link.close(failure=uri == ProtocolViolation.uri)
 
+    def fall_silent(self) -> None:
+        """Take no more messages of the session, which has ended: its client is told so when its turn comes."""
+        if self._admission is not None:
+            self._admission.close()
+            self._admission = None
+
     def _leave(self, reason: str) -> None:
         session, realm = self.session, self.realm
         if session is None or realm is None:
             return
-        assert self._admission is not None
-        self._admission.close()
+        self.fall_silent()
         if session.resumption is not None:
             session.resumption.outbox.stop_keeping()
         if session.tenure is not None:
             session.tenure.end()
-        self.session = self._admission = self.realm = None
+        self.session = self.realm = None
         self._uncount_session()
         effects = realm.leave(session)
-        if session.is_leaving:
+        if session.is_leaving or self._gateway.delivery.has_backlog(realm):
             session.part()
         self._gateway.delivery.carry_out(realm, effects)
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from rocade.errors import ApplicationError, PayloadNotSerializable, TranslationTakesLong
@@ -22,6 +23,7 @@ from rocade.router.effects import (
     LeaveBitByBit,
     LimitReached,
     QueryHistory,
+    Series,
     ServeWaiting,
     StoreEvent,
     WakeAt,
@@ -30,6 +32,7 @@ from rocade.router.history import Page, Query
 from rocade.router.realm import Realm
 from rocade.router.session import Session
 from rocade.serve.admission import MANY_EFFECTS
+from rocade.serve.backlog import Backlog
 from rocade.serve.checking import Worker
 from rocade.serve.departures import Departures
 from rocade.serve.flushing import Flusher
@@ -42,6 +45,15 @@ __all__ = ["Delivery", "EventStore"]
 
 ANSWER_DEADLINE = 15.0
 """Seconds after which a procedure of the router's own that has to find something out gives up."""
+
+_Frames = dict[Wire, "bytes | Pieces | PayloadNotSerializable"]
+"""A message framed for each kind of link, or why there is no such message."""
+
+FEW_EFFECTS = 8
+"""Effects that are carried out at once, without a look at the clock; that is all of nearly every message."""
+
+MOST_AT_ONCE = 100
+"""Receivers that a message is delivered to without a look at the clock."""
 
 logger = logging.getLogger("rocade.gateway")
 
@@ -78,6 +90,7 @@ class Delivery:
             limit_reached: told of a session that has come to a limit, with the limit's name and what follows from it.
         """
         self.departures = Departures(self.carry_out, self.call_when_calm)
+        self._backlog = Backlog()
         self._flusher = flusher
         self._translating = translating
         self._event_stores = event_stores
@@ -97,29 +110,22 @@ class Delivery:
         Returns:
             Whether that was so much that others should have their turn before more of the same; see `call_when_calm`.
         """
+        behind = self._backlog.realms
+        if len(effects) > FEW_EFFECTS or (behind and realm in behind):
+            return self._bit_by_bit(realm, effects)
         is_much = False
-        for effect in effects:
+        rest = iter(effects)
+        for effect in rest:
             if type(effect) is not Deliver:
-                if type(effect) is EndSession:
-                    effect.session.dismiss(effect.reason, effect.message)  # type: ignore[attr-defined]
-                elif type(effect) is ServeWaiting:
-                    effects.extend(realm.serve_waiting(effect.registration))
-                elif type(effect) is LeaveBitByBit:
-                    self.departures.add(realm, effect.departure)
-                elif type(effect) is StoreEvent:
-                    self._event_stores[realm.name].put(effect)
-                elif type(effect) is QueryHistory:
-                    self._query(realm, effect)
-                elif type(effect) is LimitReached:
-                    self._limit_reached(effect.session, effect.limit, "what goes beyond it is refused")
-                elif type(effect) is AnswerLater:
-                    self._answer_later(realm, effect)
-                else:
-                    self._schedule(realm, effect)  # type: ignore[arg-type]
+                if type(effect) is Series or len(effects) > FEW_EFFECTS:
+                    return self._bit_by_bit(realm, [effect, *rest]) or is_much
+                self._do(realm, effects, effect)
                 continue
             receivers: Any = effect.receivers
             if len(receivers) != 1:
-                is_much = self._deliver_to_many(realm, effects, effect, receivers) or is_much
+                if len(receivers) > MOST_AT_ONCE:
+                    return self._bit_by_bit(realm, [effect, *rest]) or is_much
+                is_much = self._deliver_to_many(realm, effects, effect, receivers, {}, {}) or is_much
                 continue
             for receiver in receivers:
                 outbox = receiver.outbox
@@ -137,16 +143,83 @@ class Delivery:
                     effects.extend(_undeliverable(realm, effect, receiver, *too_large(receiver, len(frame))))
                 else:
                     outbox.put(frame)
-        return is_much or len(effects) > MANY_EFFECTS
+        return is_much
+
+    def _do(self, realm: Realm, effects: list[Effect], effect: Effect) -> None:
+        """Carry out an effect that is neither `Deliver` nor `Series`; what follows from it is added to the others."""
+        if type(effect) is EndSession:
+            effect.session.dismiss(effect.reason, effect.message)  # type: ignore[attr-defined]
+        elif type(effect) is ServeWaiting:
+            effects.extend(realm.serve_waiting(effect.registration))
+        elif type(effect) is LeaveBitByBit:
+            self.departures.add(realm, effect.departure)
+        elif type(effect) is StoreEvent:
+            self._event_stores[realm.name].put(effect)
+        elif type(effect) is QueryHistory:
+            self._query(realm, effect)
+        elif type(effect) is LimitReached:
+            self._limit_reached(effect.session, effect.limit, "what goes beyond it is refused")
+        elif type(effect) is AnswerLater:
+            self._answer_later(realm, effect)
+        else:
+            self._schedule(realm, effect)  # type: ignore[arg-type]
+
+    # --- much at once -----------------------------------------------------------------------------
+
+    def _bit_by_bit(self, realm: Realm, effects: list[Effect]) -> bool:
+        """Carry out many effects, or some that have to wait for others, in as many rounds of the loop as it takes."""
+        if not effects:
+            return False
+        for effect in effects:
+            if type(effect) is Deliver:
+                if type(effect.receivers) is dict:  # one of the core's own, which may change
+                    effect.receivers = list(effect.receivers)
+            elif type(effect) is EndSession:
+                effect.session.fall_silent()  # type: ignore[attr-defined]
+        is_done = self._backlog.add(realm, self._steps(realm, effects))
+        return not is_done or len(effects) > MANY_EFFECTS or self._flusher.delivered > MANY_EFFECTS
+
+    def _steps(self, realm: Realm, effects: list[Effect]) -> Iterator[None]:
+        """Carry out effects; a step is one of them, or the delivery of a message to `MOST_AT_ONCE` receivers."""
+        for effect in _one_by_one(effects):
+            if type(effect) is Deliver:
+                receivers: Any = effect.receivers
+                frames: _Frames = {}
+                translations: dict[Serializer, Translation] = {}
+                if len(receivers) <= MOST_AT_ONCE:
+                    self._deliver_to_many(realm, effects, effect, receivers, frames, translations)
+                else:
+                    if type(receivers) is not list:
+                        receivers = list(receivers)
+                    for start in range(0, len(receivers), MOST_AT_ONCE):
+                        some = receivers[start : start + MOST_AT_ONCE]
+                        self._deliver_to_many(realm, effects, effect, some, frames, translations)
+                        yield
+            elif effect is not None:
+                self._do(realm, effects, effect)
+            yield
 
     def _deliver_to_many(
-        self, realm: Realm, effects: list[Effect], effect: Deliver, receivers: Collection[ConnectedSession]
+        self,
+        realm: Realm,
+        effects: list[Effect],
+        effect: Deliver,
+        receivers: Collection[ConnectedSession],
+        frames: _Frames,
+        translations: dict[Serializer, Translation],
     ) -> bool:
-        """The same message to many: encoded and framed once for each kind of link among them."""
-        # wire -> framed message, or why there is none
-        frames: dict[Wire, bytes | Pieces | PayloadNotSerializable] = {}
-        # serializer -> the message on its way into that
-        translations: dict[Serializer, Translation] = {}
+        """The same message to many: encoded and framed once for each kind of link among them.
+
+        Args:
+            realm: whose sessions they are.
+            effects: what follows is added to these.
+            effect: the message.
+            receivers: all of its receivers, or the next ones.
+            frames: the message as it is for the receivers so far.
+            translations: serializer -> the message on its way into that, likewise.
+        Returns:
+            Whether others should have their turn before more of the same.
+        """
         for receiver in receivers:
             outbox = receiver.outbox
             wire = outbox.wire
@@ -180,10 +253,15 @@ class Delivery:
 
         return Translation(self._translating, effect, serializer, undeliverable)
 
-    def call_when_calm(self, callback: Callable[[], None]) -> None:
-        """Call back in a later round of the loop, when not too much waits to be translated."""
-        self._flusher.delivered = 0
-        self._translating.call_below(MAX_BACKLOG_BYTES, callback)
+    def has_backlog(self, realm: Realm) -> bool:
+        """Whether effects of a realm are still to be carried out: what comes now comes behind them."""
+        return realm in self._backlog.realms
+
+    def call_when_calm(self, callback: Callable[[], None], realm: Realm) -> None:
+        """Call back in a later round of the loop, when a realm's effects are carried out and little is translated."""
+        if not self._backlog.call_when_done(realm, partial(self.call_when_calm, callback, realm)):
+            self._flusher.delivered = 0
+            self._translating.call_below(MAX_BACKLOG_BYTES, callback)
 
     def _schedule(self, realm: Realm, effect: WakeAt | CancelWake) -> None:
         pending = effect.pending
@@ -233,10 +311,24 @@ class Delivery:
         self._answering.add(task)
         task.add_done_callback(self._answering.discard)
 
+    def finish(self) -> None:
+        """Carry out now what would take some more rounds of the loop."""
+        self.departures.finish()
+        self._backlog.finish()
+
     def close(self) -> None:
         """Give up what is being found out: nobody is left who waits for it."""
         for task in list(self._answering):
             task.cancel()
+
+
+def _one_by_one(effects: list[Effect]) -> Iterator[Effect | None]:
+    """All effects, and those that are added meanwhile; None stands for a pause."""
+    for effect in effects:
+        if type(effect) is Series:
+            yield from effect.effects
+        else:
+            yield effect
 
 
 def _undeliverable(realm: Realm, effect: Deliver, receiver: ConnectedSession, uri: str, text: str) -> list[Effect]:

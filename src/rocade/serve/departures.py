@@ -30,12 +30,12 @@ class Departures:
     def __init__(
         self,
         carry_out: Callable[[Realm, list[Effect]], bool],
-        call_when_calm: Callable[[Callable[[], None]], None],
+        call_when_calm: Callable[[Callable[[], None], Realm], None],
     ) -> None:
         """
         Args:
             carry_out: does what follows; returns whether that was much.
-            call_when_calm: calls back in a later round of the loop.
+            call_when_calm: calls back in a later round of the loop, when a realm has caught up.
         """
         self._carry_out = carry_out
         self._call_when_calm = call_when_calm
@@ -44,7 +44,7 @@ class Departures:
     def add(self, realm: Realm, departure: Departure) -> None:
         """See a departure through, from the next round of the loop on."""
         if not self._under_way:
-            self._call_when_calm(self._go_on)
+            self._call_when_calm(self._go_on, realm)
         self._under_way.append((realm, departure))
 
     def finish(self) -> None:
@@ -60,7 +60,7 @@ class Departures:
             most = min(2 * most, MOST_AT_ONCE)
         if under_way:
             under_way.rotate(-1)
-            self._call_when_calm(self._go_on)
+            self._call_when_calm(self._go_on, under_way[0][0])
 
     def _step(self, most: int) -> bool:
         """End some of what the first ones have; whether others should have their turn now."""

@@ -294,7 +294,7 @@ class Gateway:
             except TimeoutError:
                 pass
         # Before, since what they leave behind may be for others.
-        self.delivery.departures.finish()
+        self.delivery.finish()
         for connection in list(self.connections):
             connection.close()
         self.delivery.close()

@@ -57,6 +57,13 @@ class ConnectedSession(Session):
         self.outbox = self.outbox.discarding()
         self.connection = self.resumption = None
 
+    def fall_silent(self) -> None:
+        """Take no more messages of its client: the realm has let it go, and `dismiss` will follow."""
+        if self.connection is not None:
+            self.connection.fall_silent()
+        elif self.resumption is not None:
+            self.resumption.admission.close()
+
     def dismiss(self, reason: str, message: str | None) -> None:
         """Say GOODBYE to its client: the realm has let it go."""
         if self.connection is not None:

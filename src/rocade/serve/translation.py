@@ -74,7 +74,7 @@ class Slot:
         except PayloadNotSerializable as error:
             self.drop(error.uri, str(error), undeliverable)
             return
-        for receiver, outbox in self._receivers:
+        for receiver, outbox in self._taken():
             if len(frame) > outbox.max_send_bytes:
                 outbox.drop(self)
                 undeliverable(receiver, *too_large(receiver, len(frame)))
@@ -83,15 +83,19 @@ class Slot:
 
     def drop(self, uri: str, text: str, undeliverable: Undeliverable) -> None:
         """There will be no message."""
-        for receiver, outbox in self._receivers:
+        for receiver, outbox in self._taken():
             outbox.drop(self)
             undeliverable(receiver, uri, text)
+
+    def _taken(self) -> list[tuple[ConnectedSession, Outbox]]:
+        receivers, self._receivers = self._receivers, []
+        return receivers
 
 
 class Translation:
     """One message on its way into another serializer, for all of its receivers that have that."""
 
-    __slots__ = ("_effect", "_serializer", "_slots", "_undeliverable")
+    __slots__ = ("_effect", "_result", "_serializer", "_slots", "_undeliverable")
 
     def __init__(self, worker: Worker, effect: Deliver, serializer: Serializer, undeliverable: Undeliverable) -> None:
         """
@@ -106,6 +110,8 @@ class Translation:
         self._undeliverable = undeliverable
         # kind of link -> the message's place there
         self._slots: dict[Wire, Slot] = {}
+        # serialized, or why not, as soon as that is known
+        self._result: bytes | Pieces | PayloadNotSerializable | None = None
         assert effect.origin is not None
         worker.translate(*payload_of(effect.message), effect.origin, serializer, self._translated)
 
@@ -116,13 +122,22 @@ class Translation:
         if slot is None:
             slot = self._slots[wire] = Slot(wire)
         slot.keep_for(receiver)
+        if self._result is not None:
+            self._give(slot)
 
     def _translated(self, result: Translated) -> None:
         if isinstance(result, Exception):
-            for slot in self._slots.values():
-                slot.drop(result.uri, str(result), self._undeliverable)
-            return
-        args, kwargs = map(Raw, result)
-        data = self._serializer.encode(replace(self._effect.message, args=args, kwargs=kwargs))
+            self._result = result
+        else:
+            args, kwargs = map(Raw, result)
+            self._result = self._serializer.encode(replace(self._effect.message, args=args, kwargs=kwargs))
         for slot in self._slots.values():
-            slot.fill(data, self._undeliverable)
+            self._give(slot)
+
+    def _give(self, slot: Slot) -> None:
+        result = self._result
+        assert result is not None
+        if isinstance(result, PayloadNotSerializable):
+            slot.drop(result.uri, str(result), self._undeliverable)
+        else:
+            slot.fill(result, self._undeliverable)
