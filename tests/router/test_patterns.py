@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from collections.abc import Iterator
+from itertools import islice, permutations
 from typing import Any
 
 import pytest
@@ -157,6 +158,25 @@ def test_a_place_that_a_wildcard_has_left_is_another_ones() -> None:
     assert index.best(".".join("a" * 13)) == wildcards[-1] == "a.a.a.a.a.a.a.a.a.a.a.a.a"
     assert index.best(".".join("a" * 12 + "b")) == "a.a.a.a.a.a.a.a.a.a.a.a."
     assert index.matching(".".join("b" * 13)) == []
+
+
+def test_thousands_that_match_are_found_one_after_the_other_for_those_who_want_it_while_the_index_changes() -> None:
+    index: PatternIndex[str] = PatternIndex()
+    wildcards = [".".join("a" if number >> bit & 1 else "" for bit in range(13)) for number in range(1, 2**13)]
+    for pattern in wildcards:
+        index.add(pattern, WILDCARD, pattern)
+    uri, rest = ".".join("a" * 13), list[Iterator[str]]()
+
+    found = index.matching(uri, rest)
+    found.extend(islice(rest[0], 10))
+    gone = [pattern for pattern in wildcards if pattern not in found][::2]
+    for pattern in gone:
+        index.remove(pattern, WILDCARD)
+    found.extend(rest[0])
+
+    assert len(rest) == 1
+    assert sorted(found) == sorted(set(wildcards) - set(gone))
+    assert sorted(index.matching(uri)) == sorted(found)
 
 
 @given(st.lists(keys, max_size=20), st.randoms())

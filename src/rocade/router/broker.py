@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 
 from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.effects import Deliver, Effect, Series
@@ -124,9 +125,10 @@ class Broker:
         lists = lists_of(options)
         effects: list[Effect] = []
         if index.has_patterns():
-            matching = index.matching(topic)
-            if len(matching) > 1 and is_for_many(matching):
-                effects.append(self._series(matching, publication, publisher, message, lists, disclose))
+            rest: list[Iterator[Subscription]] = []
+            matching = index.matching(topic, rest)
+            if rest or (len(matching) > 1 and is_for_many(matching)):
+                effects.append(self._series(chain(matching, *rest), publication, publisher, message, lists, disclose))
             else:
                 for subscription in matching:
                     self._add_event(effects, subscription, publication, publisher, message, lists, disclose)
@@ -166,7 +168,7 @@ class Broker:
 
     def _series(
         self,
-        subscriptions: list[Subscription],
+        subscriptions: Iterable[Subscription],
         publication: int,
         publisher: Session,
         message: Publish,

@@ -71,8 +71,14 @@ class PatternIndex(Generic[T]):
         """Whether there is any prefix or wildcard."""
         return self._prefixes.count > 0 or self._wildcards.count > 0
 
-    def matching(self, uri: str) -> list[T]:
-        """Every value whose pattern matches the URI: exact first, then prefixes from short to long, then wildcards."""
+    def matching(self, uri: str, rest: list[Iterator[T]] | None = None) -> list[T]:
+        """Every value whose pattern matches the URI: exact first, then prefixes from short to long, then wildcards.
+
+        Args:
+            uri: one URI.
+            rest: if there are thousands more, whatever finds them one after the other is added to this, if it is given.
+                It may be used, and the index changed meanwhile: what is added then may be among them or not.
+        """
         found: list[T] = []
         value = self.exact.get(uri)
         if value is not None:
@@ -80,7 +86,7 @@ class PatternIndex(Generic[T]):
         if self._prefixes.count:
             self._prefixes.collect(uri, found)
         if self._wildcards.count:
-            self._wildcards.collect(uri, found)
+            self._wildcards.collect(uri, found, rest)
         return found
 
     def best(self, uri: str) -> T | None:

@@ -5,7 +5,7 @@ Specification: basic/publish_subscribe.md, advanced/pubsub_pattern_based_subscri
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rocade.router.effects import Deliver, Effect
@@ -63,7 +63,7 @@ def is_for_many(subscriptions: Collection[Subscription]) -> bool:
 
 
 def events(
-    subscriptions: Sequence[Subscription],
+    subscriptions: Iterable[Subscription],
     age: int,
     publication: int,
     publisher: Session,
@@ -74,7 +74,7 @@ def events(
     """The EVENTs of a publication, one after the other, for those who were subscribed at the time and still are.
 
     Args:
-        subscriptions: all that matched the topic at the time.
+        subscriptions: all that matched the topic at the time; newer ones do no harm.
         age: who was subscribed at the time has a smaller one.
         publication: its id.
         publisher: session that sent the PUBLISH.

@@ -11,7 +11,7 @@ Specification: advanced/pubsub_pattern_based_subscription.md, advanced/rpc_patte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, compress
+from itertools import chain, compress, starmap
 from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
@@ -65,12 +65,18 @@ class WildcardIndex(Generic[T]):
             if length.is_empty:
                 del self._lengths[len(components)]
 
-    def collect(self, uri: str, found: list[T]) -> None:
-        """Add every value whose pattern matches the URI."""
+    def collect(self, uri: str, found: list[T], rest: list[Iterator[T]] | None = None) -> None:
+        """Add every value whose pattern matches the URI.
+
+        Args:
+            uri: one URI.
+            found: where they are added.
+            rest: if there are very many more, whatever finds them one after the other is added to this, if it is given.
+        """
         components = uri.split(".")
         length = self._lengths.get(len(components))
         if length is not None:
-            length.collect(components, found)
+            length.collect(components, found, rest)
 
     def best(self, uri: str) -> T | None:
         """The value with the longest literal run before its first wildcard, then before its second, and so on."""
@@ -139,13 +145,13 @@ class _Length(Generic[T]):
             del self.shapes[name]
         return True
 
-    def collect(self, components: Sequence[str], found: list[T]) -> None:
+    def collect(self, components: Sequence[str], found: list[T], rest: list[Iterator[T]] | None) -> None:
         for shape in self.shapes.values():
             value = shape.values.get(shape.key(components))
             if value is not None:
                 found.append(value)
         if self.crowd is not None:
-            self.crowd.collect(components, found)
+            self.crowd.collect(components, found, rest)
 
     def best(self, components: Sequence[str]) -> T | None:
         best = None if self.crowd is None else self.crowd.best(components)
@@ -223,11 +229,13 @@ class _Crowd(Generic[T]):
         self._free.append(place)
         return True
 
-    def collect(self, components: Sequence[str], found: list[T]) -> None:
-        for block in self._blocks:
-            matching = block.matching(components)
-            if matching:
-                found.extend(block.chosen(matching))
+    def collect(self, components: Sequence[str], found: list[T], rest: list[Iterator[T]] | None) -> None:
+        matching = [(block, patterns) for block in self._blocks if (patterns := block.matching(components))]
+        values = chain.from_iterable(starmap(_Block.chosen, matching))
+        if rest is not None and sum(patterns.bit_count() for _, patterns in matching) > BLOCK:
+            rest.append(values)
+        else:
+            found.extend(values)
 
     def best(self, components: Sequence[str]) -> tuple[str, T] | None:
         """The shape of the best pattern, and its value."""
@@ -272,9 +280,10 @@ class _Block(Generic[T]):
                 break
         return found
 
-    def chosen(self, patterns: int) -> Iterable[T]:
-        """The values of some of the patterns."""
-        return compress(self.values, bin(patterns)[:1:-1].encode().translate(_ONES))  # type: ignore[arg-type]
+    def chosen(self, patterns: int) -> Iterator[T]:
+        """The values of some of the patterns, as they are when it comes to them; those that are gone are left out."""
+        values = compress(self.values, bin(patterns)[:1:-1].encode().translate(_ONES))
+        return (value for value in values if value is not None)
 
     def best(self, components: Sequence[str]) -> tuple[str, T] | None:
         """The shape of the best pattern, and its value."""
