@@ -10,7 +10,7 @@ from tests.conformance.waiting import TIMEOUT
 from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
 from rocade.router.departure import MUCH
-from rocade.serve import departures
+from rocade.serve import pacing
 from rocade.serve.gateway import Gateway
 from rocade.serve.limits import Allowances, RoleAllowances
 from rocade.wamp.messages import Abort, Error, Event, Goodbye, Match, Result, Welcome
@@ -19,7 +19,7 @@ from rocade.wamp.messages import Abort, Error, Event, Goodbye, Match, Result, We
 @pytest.fixture(autouse=True)
 def _little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than one thing is ended in each round of the loop, however fast the machine is."""
-    monkeypatch.setattr(departures, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(pacing, "SLICE_SECONDS", 0.0)
 
 
 def joined(gateway: Gateway, *, owning: int = 0, resumable: bool = False) -> tuple[Client, Welcome]:
@@ -269,4 +269,4 @@ async def test_a_departure_that_fails_does_not_keep_the_others(
 
     await until_it_is_gone(gateway, welcome.session)
 
-    assert "our fault, while sessions were leaving 'realm1'" in caplog.text
+    assert "our fault, in what takes long in 'realm1'" in caplog.text
