@@ -8,7 +8,7 @@ from msgspec import Raw
 from tests.router.scene import EVERYTHING, Scene, canceled_wakes, sent, sent_one
 
 from rocade.router.departure import MUCH, Departure
-from rocade.router.effects import Effect, EndSession, LeaveBitByBit
+from rocade.router.effects import BitByBit, Effect, EndSession
 from rocade.router.session import Session
 from rocade.wamp.messages import Error, Event, Interrupt, Invocation, Match, Result
 
@@ -16,8 +16,8 @@ from rocade.wamp.messages import Error, Event, Interrupt, Invocation, Match, Res
 def departure(effects: list[Effect]) -> Departure:
     """The departure that all this leads to."""
     (effect,) = effects
-    assert type(effect) is LeaveBitByBit
-    return effect.departure
+    assert type(effect) is BitByBit
+    return effect.work
 
 
 def seen_through(scene: Scene, leaving: Departure, most: int = 50) -> list[Effect]:

@@ -24,6 +24,7 @@ class Answer(Struct):
         kwargs: keyword results.
         query: what must be looked up in a store first. Then there are no results yet.
         later: what must be awaited first; returns the results, or raises `ApplicationError`.
+        begin: what, given CALL.Request, has the call answered in a while.
     """
 
     args: list[Any] | Raw = []
@@ -31,3 +32,4 @@ class Answer(Struct):
     kwargs: dict[str, Any] = {}
     query: Query | None = None
     later: Callable[[], Awaitable[list[Any]]] | None = None
+    begin: Callable[[int], list[Effect]] | None = None

@@ -9,6 +9,7 @@ from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.effects import Deliver, Effect, Series
 from rocade.router.filters import Lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
+from rocade.router.id_answers import ids_by_match
 from rocade.router.kept import KeptEvent, keep
 from rocade.router.limits import NONE
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
@@ -375,6 +376,10 @@ class Broker:
         return True
 
     # --- what there is ----------------------------------------------------------------------------
+
+    def ids(self) -> dict[str, list[int]]:
+        """Ids of all subscriptions, by match policy."""
+        return ids_by_match(self.subscriptions, self._index)
 
     def lookup(self, topic: str, match: Match) -> Subscription | None:
         """The subscription to exactly this topic or pattern."""

@@ -18,6 +18,7 @@ from rocade.router.dispatch import (
     interrupt,
 )
 from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.id_answers import ids_by_match
 from rocade.router.limits import NONE, refuse_call, refuse_invocation
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_registrations import registration_details
@@ -507,6 +508,10 @@ class Dealer:
         return self._given_up(session, session.calls.popitem()[1])
 
     # --- what there is ----------------------------------------------------------------------------
+
+    def ids(self) -> dict[str, list[int]]:
+        """Ids of all registrations, by match policy."""
+        return ids_by_match(self.registrations, self._index)
 
     def lookup(self, procedure: str, match: Match) -> Registration | None:
         """The registration of exactly this procedure or pattern."""

@@ -79,19 +79,21 @@ class Departure:
         self._answer = answer
 
     def _one_by_one(self, endings: Collection[Effect]) -> Iterator[list[Effect]]:
-        dealer, broker = self._realm.dealer, self._realm.broker
-        for ending in endings:
-            yield [ending]
-        # Registrations first: then nobody can give them more to do.
-        yield from self._ended(dealer.end_registration, "registrations")
-        yield from self._ended(dealer.end_invocation, "invocations")
-        yield from self._ended(dealer.end_call, "calls")
-        yield from self._ended(broker.end_subscription, "subscriptions")
-        for session in self._sessions:
-            yield self._realm.left(session, silently=self._silently)
-        self.is_over = True
+        dealer, broker, sessions = self._realm.dealer, self._realm.broker, self._realm.sessions
+        try:
+            for ending in endings:
+                yield [ending]
+            # Registrations first: then nobody can give them more to do.
+            yield from self._ended(dealer.end_registration, "registrations")
+            yield from self._ended(dealer.end_invocation, "invocations")
+            yield from self._ended(dealer.end_call, "calls")
+            yield from self._ended(broker.end_subscription, "subscriptions")
+            for session in self._sessions:
+                yield self._realm.left(session, silently=self._silently)
+        finally:
+            self.is_over = True
         answer = self._answer
-        if answer is not None and all(self._realm.sessions.get(each.id) is each for each in answer.receivers):
+        if answer is not None and all(sessions.get(receiver.id) is receiver for receiver in answer.receivers):
             yield [answer]
 
     def _ended(self, end: Callable[[Session], list[Effect]], kind: str) -> Iterator[list[Effect]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
@@ -12,24 +12,24 @@ from rocade.wamp.messages import Message
 
 if TYPE_CHECKING:
     from rocade.router.calls import PendingCall
-    from rocade.router.departure import Departure
     from rocade.router.history import HistoryRule, Query, Record
     from rocade.router.registrations import Registration
     from rocade.router.session import Session
 
 __all__ = [
     "AnswerLater",
+    "BitByBit",
     "CancelWake",
     "Deliver",
     "Effect",
     "EndSession",
-    "LeaveBitByBit",
     "LimitReached",
     "QueryHistory",
     "Series",
     "ServeWaiting",
     "StoreEvent",
     "WakeAt",
+    "Work",
 ]
 
 
@@ -96,13 +96,29 @@ class EndSession(Struct, gc=False):
     message: str | None = None
 
 
-class LeaveBitByBit(Struct, gc=False):
-    """Go on with this departure until it is over, and carry out what comes of it, while others have their turns, too.
+class BitByBit(Struct, gc=False):
+    """Go on with this work until it is over, and carry out what comes of it, while others have their turns, too.
 
     It is the last of the effects that it is among.
     """
 
-    departure: Departure
+    work: Work
+
+
+class Work(Protocol):
+    """Something that takes too long to be done at once.
+
+    Attributes:
+        is_over: whether it is done.
+    """
+
+    is_over: bool
+
+    def go_on(self, most: int) -> list[Effect]:
+        """Do so many small steps of it, at most, and return what follows from them.
+
+        What fails, with whatever exception, is not tried again.
+        """
 
 
 class StoreEvent(Struct, gc=False):
@@ -163,7 +179,7 @@ Effect = (
     | CancelWake
     | ServeWaiting
     | EndSession
-    | LeaveBitByBit
+    | BitByBit
     | StoreEvent
     | QueryHistory
     | LimitReached

@@ -19,8 +19,10 @@ from msgspec import Raw
 
 from rocade.errors import ApplicationError, DecodingTakesLong, InvalidMessage, ProtocolViolation
 from rocade.router.answer import Answer
-from rocade.router.effects import AnswerLater, Deliver, Effect, LeaveBitByBit, QueryHistory
+from rocade.router.departure import Departure
+from rocade.router.effects import AnswerLater, BitByBit, Deliver, Effect, QueryHistory
 from rocade.router.history import HistoryMeta
+from rocade.router.id_answers import IdAnswers
 from rocade.router.meta_registrations import RegistrationMeta
 from rocade.router.meta_sessions import SessionMeta
 from rocade.router.meta_subscriptions import SubscriptionMeta
@@ -49,6 +51,7 @@ class Meta:
     Attributes:
         procedures: URI -> meta procedure.
         history: reads event history.
+        id_answers: lists ids that not everybody may see.
     """
 
     def __init__(self, realm: Realm) -> None:
@@ -60,6 +63,7 @@ class Meta:
         self._testaments = Testaments(realm)
         self._schemas = Schemas(realm)
         self.history = HistoryMeta(realm)
+        self.id_answers = IdAnswers(realm)
         self.procedures: dict[str, Procedure] = {}
         self.add(self._sessions.procedures())
         self.add(RegistrationMeta(realm).procedures())
@@ -101,13 +105,15 @@ class Meta:
         answer = self.procedures[message.procedure].call(caller, args, kwargs)
         if answer.query is not None:
             return [*answer.effects, QueryHistory(answer.query, caller, message.request)]
+        if answer.begin is not None:
+            return answer.begin(message.request)
         if answer.later is not None:
             return [*answer.effects, AnswerLater(answer.later, caller, message.request)]
         result = Result(message.request, _NO_DETAILS, answer.args, answer.kwargs)
         delivered = Deliver(result, (caller,), caller.serializer)
         last = answer.effects[-1] if answer.effects else None
-        if type(last) is LeaveBitByBit:
-            last.departure.answer_then(delivered)
+        if type(last) is BitByBit and isinstance(last.work, Departure):
+            last.work.answer_then(delivered)
             return answer.effects
         return [*answer.effects, delivered]
 

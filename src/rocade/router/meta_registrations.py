@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
+from rocade.router.id_answers import id_answer
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.permissions import Action
@@ -52,12 +53,12 @@ class RegistrationMeta:
 
     def ids(self, caller: Session) -> Answer:
         """Ids of all registrations, for each match policy."""
-        ids: dict[str, list[int]] = {match.value: [] for match in Match}
-        sees_all = self._visibility.sees_all(caller, LIST)
-        for registration in self._dealer.registrations.values():
-            if sees_all or self._visibility.may_use(caller, registration.uri, registration.match):
-                ids[registration.match.value].append(registration.id)
-        return Answer([ids])
+        dealer, may_use = self._dealer, self._visibility.may_use
+        if self._visibility.sees_all(caller, LIST):
+            return id_answer(caller, dealer.ids())
+        return self._realm.meta.id_answers.answer(
+            caller, dealer.registrations, lambda registration: may_use(caller, registration.uri, registration.match)
+        )
 
     def lookup(self, caller: Session, procedure: str, options: RegisterOptions | None = None) -> Answer:
         """Id of the registration of exactly this procedure or pattern, or null."""
@@ -83,7 +84,7 @@ class RegistrationMeta:
     def list_callees(self, caller: Session, registration: Id) -> Answer:
         """Ids of the sessions that have registered."""
         found = self._find(caller, "wamp.registration.list_callees", registration)
-        return Answer([[session.id for session in found.callees]])
+        return id_answer(caller, [session.id for session in found.callees])
 
     def count_callees(self, caller: Session, registration: Id) -> Answer:
         """How many sessions have registered."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
+from rocade.router.id_answers import id_answer
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.permissions import Action
@@ -52,12 +53,12 @@ class SubscriptionMeta:
 
     def ids(self, caller: Session) -> Answer:
         """Ids of all subscriptions, for each match policy."""
-        ids: dict[str, list[int]] = {match.value: [] for match in Match}
-        sees_all = self._visibility.sees_all(caller, LIST)
-        for subscription in self._broker.subscriptions.values():
-            if sees_all or self._visibility.may_use(caller, subscription.uri, subscription.match):
-                ids[subscription.match.value].append(subscription.id)
-        return Answer([ids])
+        broker, may_use = self._broker, self._visibility.may_use
+        if self._visibility.sees_all(caller, LIST):
+            return id_answer(caller, broker.ids())
+        return self._realm.meta.id_answers.answer(
+            caller, broker.subscriptions, lambda subscription: may_use(caller, subscription.uri, subscription.match)
+        )
 
     def lookup(self, caller: Session, topic: str, options: SubscribeOptions | None = None) -> Answer:
         """Id of the subscription to exactly this topic or pattern, or null."""
@@ -72,7 +73,7 @@ class SubscriptionMeta:
         found = self._broker.matching(topic)
         if found and not self._visibility.sees(caller, "wamp.subscription.match", topic, Match.EXACT):
             found = []
-        return Answer([[subscription.id for subscription in found] or None])
+        return id_answer(caller, [subscription.id for subscription in found]) if found else Answer([None])
 
     def get(self, caller: Session, subscription: Id) -> Answer:
         """What on_create told about a subscription."""
@@ -81,7 +82,7 @@ class SubscriptionMeta:
     def list_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """Ids of the sessions that are subscribed."""
         found = self._find(caller, "wamp.subscription.list_subscribers", subscription)
-        return Answer([[session.id for session in found.subscribers]])
+        return id_answer(caller, [session.id for session in found.subscribers])
 
     def count_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """How many sessions are subscribed."""

@@ -18,10 +18,10 @@ from rocade.router.dealer import Dealer
 from rocade.router.departure import Departure, is_much
 from rocade.router.effects import (
     AnswerLater,
+    BitByBit,
     Deliver,
     Effect,
     EndSession,
-    LeaveBitByBit,
     LimitReached,
     QueryHistory,
 )
@@ -223,7 +223,7 @@ class Realm:
         """Let a session go, and end all it had: also when its connection just vanished.
 
         Returns:
-            What others are told; or, if it has much, `LeaveBitByBit`. Then it `is_leaving`, but still among `sessions`.
+            What others are told; or, if it has much, `BitByBit`. Then it `is_leaving`, but still among `sessions`.
         """
         return self._let_go((session,)) if session.id in self.sessions and not session.is_leaving else []
 
@@ -239,7 +239,7 @@ class Realm:
             silently: without their testaments and wamp.session.on_leave.
         Returns:
             `EndSession` for each, behind the last of what is delivered to any of them; then meta events. Or, if that
-            is much, `LeaveBitByBit`.
+            is much, `BitByBit`.
         """
         sessions = [session for session in sessions if not session.is_leaving]
         return self._let_go(sessions, [EndSession(session, reason, message) for session in sessions], silently=silently)
@@ -256,7 +256,7 @@ class Realm:
             else:
                 del self.sessions[session.id]
         if bit_by_bit:
-            return [LeaveBitByBit(Departure(self, sessions, endings, silently=silently))]
+            return [BitByBit(Departure(self, sessions, endings, silently=silently))]
         # First of all they stop to listen, so that none of many hears of the end of all the others.
         subscription_events = self.broker.leave(*sessions)
         effects = [effect for session in sessions for effect in self.dealer.leave(session)]

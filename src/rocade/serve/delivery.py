@@ -16,11 +16,11 @@ from rocade.net.link import Wire
 from rocade.router.calls import PendingCall
 from rocade.router.effects import (
     AnswerLater,
+    BitByBit,
     CancelWake,
     Deliver,
     Effect,
     EndSession,
-    LeaveBitByBit,
     LimitReached,
     QueryHistory,
     Series,
@@ -34,8 +34,8 @@ from rocade.router.session import Session
 from rocade.serve.admission import MANY_EFFECTS
 from rocade.serve.backlog import Backlog
 from rocade.serve.checking import Worker
-from rocade.serve.departures import Departures
 from rocade.serve.flushing import Flusher
+from rocade.serve.pacing import Pacer
 from rocade.serve.session import ConnectedSession
 from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation, too_large
 from rocade.wamp.codec import Serializer
@@ -72,7 +72,7 @@ class Delivery:
     """Carries out the effects of all realms of a process.
 
     Attributes:
-        departures: sessions that are leaving.
+        pacer: does what takes long, such as the end of a session that has much.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Delivery:
             event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
             limit_reached: told of a session that has come to a limit, with the limit's name and what follows from it.
         """
-        self.departures = Departures(self.carry_out, self.call_when_calm)
+        self.pacer = Pacer(self.carry_out, self.call_when_calm)
         self._backlog = Backlog()
         self._flusher = flusher
         self._translating = translating
@@ -151,8 +151,8 @@ class Delivery:
             effect.session.dismiss(effect.reason, effect.message)  # type: ignore[attr-defined]
         elif type(effect) is ServeWaiting:
             effects.extend(realm.serve_waiting(effect.registration))
-        elif type(effect) is LeaveBitByBit:
-            self.departures.add(realm, effect.departure)
+        elif type(effect) is BitByBit:
+            self.pacer.add(realm, effect.work)
         elif type(effect) is StoreEvent:
             self._event_stores[realm.name].put(effect)
         elif type(effect) is QueryHistory:
@@ -313,7 +313,7 @@ class Delivery:
 
     def finish(self) -> None:
         """Carry out now what would take some more rounds of the loop."""
-        self.departures.finish()
+        self.pacer.finish()
         self._backlog.finish()
 
     def close(self) -> None:

@@ -293,7 +293,7 @@ class Gateway:
                     await self._no_connections.wait()
             except TimeoutError:
                 pass
-        # Before, since what they leave behind may be for others.
+        # Before, since what sessions leave behind may be for others.
         self.delivery.finish()
         for connection in list(self.connections):
             connection.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.conformance.waiting import TIMEOUT
 from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
 from rocade.router.departure import MUCH
-from rocade.serve import departures
+from rocade.router.permissions import Permission, Role
+from rocade.serve import pacing
+from rocade.serve.authentication import Anonymous
 from rocade.serve.gateway import Gateway
 from rocade.serve.limits import Allowances, RoleAllowances
 from rocade.wamp.messages import Abort, Error, Event, Goodbye, Match, Result, Welcome
@@ -19,7 +22,7 @@ from rocade.wamp.messages import Abort, Error, Event, Goodbye, Match, Result, We
 @pytest.fixture(autouse=True)
 def _little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than one thing is ended in each round of the loop, however fast the machine is."""
-    monkeypatch.setattr(departures, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(pacing, "SLICE_SECONDS", 0.0)
 
 
 def joined(gateway: Gateway, *, owning: int = 0, resumable: bool = False) -> tuple[Client, Welcome]:
@@ -269,4 +272,30 @@ async def test_a_departure_that_fails_does_not_keep_the_others(
 
     await until_it_is_gone(gateway, welcome.session)
 
-    assert "our fault, while sessions were leaving 'realm1'" in caplog.text
+    assert "our fault, in what takes long in 'realm1'" in caplog.text
+
+
+async def test_others_are_served_while_a_long_list_is_put_together_for_somebody_who_may_not_see_all() -> None:
+    gateway = open_gateway(realms=())
+    everything = open_gateway().realms["realm1"].roles["user"]
+    rules = [Permission(uri="", match=Match.PREFIX, call=True), Permission(uri="com.p1", match=Match.PREFIX)]
+    gateway.add_realm("realm1", [everything, Role("onlooker", rules)])
+    joined(gateway, owning=2 * MUCH)
+    client, other = Client(gateway, authenticators={"anonymous": Anonymous("onlooker")}), Client(gateway)
+    client.join()
+    other.join()
+
+    client.call("wamp.registration.list")
+    for _ in range(3):
+        await asyncio.sleep(0)
+        other.call("wamp.session.count")
+        assert other.args(other.take_one()) == [3]
+        assert client.take() == []
+    client.call("wamp.session.count")
+    assert client.args(client.take_one()) == [3]
+    result: list[Any] = []
+    await until(lambda: bool(result.extend(client.take()) or result))
+
+    (ids,) = client.args(result[0])
+    uris = [registration.uri for registration in gateway.realms["realm1"].dealer.registrations.values()]
+    assert len(ids["exact"]) == sum(not uri.startswith("com.p1") for uri in uris)

@@ -1,4 +1,4 @@
-"""Lets sessions that have much leave bit by bit, a little in each round of the loop."""
+"""Does what takes too long to be done at once: a little of it in each round of the loop."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter
 
-from rocade.router.departure import Departure
-from rocade.router.effects import Effect
+from rocade.router.effects import Effect, Work
 from rocade.router.realm import Realm
 
-__all__ = ["Departures"]
+__all__ = ["Pacer"]
 
 SLICE_SECONDS = 0.001
-"""Seconds that departures take in one round of the loop, however many there are."""
+"""Seconds that all of this takes in one round of the loop."""
 
 MOST_AT_ONCE = 32
-"""What is ended between two looks at the clock. It begins with one: the end of that may be news for thousands."""
+"""Steps between two looks at the clock. It begins with one: what follows from that may be news for thousands."""
 
 logger = logging.getLogger("rocade.gateway")
 
 
-class Departures:
-    """The sessions that are leaving."""
+class Pacer:
+    """What is done bit by bit, in turn."""
 
     __slots__ = ("_call_when_calm", "_carry_out", "_under_way")
 
@@ -39,16 +38,21 @@ class Departures:
         """
         self._carry_out = carry_out
         self._call_when_calm = call_when_calm
-        self._under_way: deque[tuple[Realm, Departure]] = deque()
+        self._under_way: deque[tuple[Realm, Work]] = deque()
 
-    def add(self, realm: Realm, departure: Departure) -> None:
-        """See a departure through, from the next round of the loop on."""
+    def add(self, realm: Realm, work: Work) -> None:
+        """See some work through, from the next round of the loop on.
+
+        Args:
+            realm: whose it is.
+            work: what is to be done.
+        """
         if not self._under_way:
             self._call_when_calm(self._go_on, realm)
-        self._under_way.append((realm, departure))
+        self._under_way.append((realm, work))
 
     def finish(self) -> None:
-        """See all of them through now."""
+        """See all of it through now."""
         while self._under_way:
             self._step(MOST_AT_ONCE)
 
@@ -63,15 +67,14 @@ class Departures:
             self._call_when_calm(self._go_on, under_way[0][0])
 
     def _step(self, most: int) -> bool:
-        """End some of what the first ones have; whether others should have their turn now."""
-        realm, departure = self._under_way[0]
-        is_much = failed = False
+        """Do some of the first work; whether others should have their turn now."""
+        realm, work = self._under_way[0]
+        is_much = False
         try:
-            is_much = self._carry_out(realm, departure.go_on(most))
+            is_much = self._carry_out(realm, work.go_on(most))
         except Exception:
-            logger.exception("our fault, while sessions were leaving %r", realm.name)
-            failed = True
+            logger.exception("our fault, in what takes long in %r", realm.name)
         # Behind it: meanwhile nothing else starts another round.
-        if departure.is_over or failed:
+        if work.is_over:
             self._under_way.popleft()
         return is_much
