@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from rocade.net import upgrade
 from rocade.net.upgrade import OriginPolicy, UpgradeRefused
@@ -69,6 +72,23 @@ def test_the_own_host_counts_with_its_port() -> None:
     assert not is_allowed(OriginPolicy(), "http://router.example:8081", "router.example:8080")
     assert is_allowed(OriginPolicy(), "https://router.example", "router.example:443")
     assert is_allowed(OriginPolicy(), "http://[fe80::1]:8080", "[fe80::1]:8080")
+
+
+@given(st.text("ab/*", max_size=8), st.text("ab/", max_size=10))
+@example("a*a/*b", "aba/aab")
+@example("*", "a/b")
+def test_a_star_stands_for_any_characters_but_slashes(pattern: str, text: str) -> None:
+    expression = ".*" if pattern == "*" else re.escape(pattern).replace(r"\*", "[^/]*")
+
+    assert upgrade._Pattern(pattern).matches(text) is (re.fullmatch(expression, text) is not None)
+
+
+def test_many_stars_and_a_long_origin_are_compared_in_no_time() -> None:
+    policy = OriginPolicy(allowed_origins=["https://*a*a*a*a*a*a*.example.com"])
+
+    # A regular expression would never come back.
+    with pytest.raises(UpgradeRefused):
+        policy.check({"host": "example.org", "origin": "https://" + "a" * 60_000})
 
 
 def test_allowed_origins_are_patterns() -> None:
