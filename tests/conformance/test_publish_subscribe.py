@@ -431,6 +431,30 @@ async def test_one_event_comes_per_matching_subscription_with_the_same_publicati
     await subscriber.expect_nothing()
 
 
+async def test_an_event_that_very_many_patterns_match_comes_once_for_each_before_what_is_published_then(
+    realm: RealmUnderTest,
+) -> None:
+    subscriber, publisher = await realm.join(), await realm.join()
+    topic = "com.example.a.b.c.d"
+    subscriptions = []
+    for number in range(40):
+        pattern = [
+            "" if number >> bit & 1 else component for bit, component in enumerate(("example", "a", "b", "c", "d"))
+        ]
+        if number < 32:
+            subscriptions.append(await subscriber.subscribe(".".join(["com", *pattern]), match=Match.WILDCARD))
+        else:
+            subscriptions.append(await subscriber.subscribe(topic[: number - 31], match=Match.PREFIX))
+
+    first = await publisher.publish(topic, 1)
+    second = await publisher.publish("com.example.a.b.c.e", 2)
+
+    events = [await subscriber.expect(Event) for _ in range(40 + 8 + 16)]
+    assert [event.publication for event in events] == [first] * 40 + [second] * 24
+    assert sorted(event.subscription for event in events[:40]) == sorted(subscriptions)
+    await subscriber.expect_nothing()
+
+
 async def test_ending_a_pattern_based_subscription_leaves_the_exact_one(realm: RealmUnderTest) -> None:
     subscriber, publisher = await realm.join(), await realm.join()
     exact = await subscriber.subscribe("com.example.topic")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import Raw
 from tests.router.meta_scene import ask
 from tests.router.scene import Scene, sent
@@ -12,8 +14,9 @@ from tests.router.scene import Scene, sent
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import lists_of
 from rocade.router.kept import KeptEvent, keep
+from rocade.router.patterns import is_matched
 from rocade.router.permissions import Permission, Role
-from rocade.router.retention import MAX_RESTRICTED, Retention
+from rocade.router.retention import MAX_RESTRICTED, TOPICS_AT_ONCE, Retention
 from rocade.router.session import Session
 from rocade.wamp.codec import JSON, MSGPACK
 from rocade.wamp.messages import Event, EventDetails, Match, Publish, Published, PublishOptions, Subscribed
@@ -384,3 +387,40 @@ def test_what_is_counted_as_memory_follows_every_change(scene: Scene) -> None:
     events = [retained.event for of_topic in retention._topics.values() for retained in of_topic]
     assert len(events) == 4
     assert retention._bytes == sum(event.size for event in events)
+
+
+components = st.sampled_from(["a", "b", "ab"])
+
+
+@given(
+    st.lists(st.lists(components, min_size=1, max_size=5).map(".".join), max_size=30, unique=True),
+    st.lists(st.sampled_from(["", "", "a", "b"]), min_size=1, max_size=5).map(".".join),
+    st.sampled_from([PREFIX, WILDCARD]),
+)
+def test_a_pattern_gets_the_events_of_all_topics_that_it_matches_in_order_of_publication(
+    topics: list[str], pattern: str, match: Match
+) -> None:
+    retention, session = Retention(), Scene().join()
+    for topic in topics:
+        retention.retain(kept(topic, 10), None)
+
+    found = [event.topic for event in retention.search(session, pattern, match) if event is not None]
+
+    assert found == [topic for topic in topics if is_matched(topic, pattern, match)]
+
+
+def test_what_is_retained_while_a_subscriber_is_still_given_the_others_is_not_for_it(scene: Scene) -> None:
+    retention, session = Retention(), scene.join()
+    topics = [f"com.n{number}" for number in range(3 * TOPICS_AT_ONCE)]
+    for topic in topics:
+        retention.retain(kept(topic, 10), None)
+
+    found = retention.search(session, "com.", PREFIX)
+    pause = next(found)
+    for topic in topics:
+        retention.retain(kept(topic, 20), None)
+    events = [event for event in found if event is not None]
+
+    assert pause is None
+    assert [event.topic for event in events] == topics
+    assert {len(event.args) for event in events} == {10}
