@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import Raw
+from tests.router.meta_scene import ask
 from tests.router.scene import Scene, sent, sent_one
 
 from rocade.router.effects import BitByBit, Effect, Work
@@ -59,12 +59,12 @@ def work(effects: list[Effect]) -> Work:
 
 @pytest.mark.parametrize("name", SERIALIZERS)
 @pytest.mark.parametrize("kind", ["registration", "subscription"])
-def test_whoever_sees_all_gets_all_ids_at_once(scene: Scene, kind: str, name: str) -> None:
+def test_whoever_sees_all_gets_all_ids(scene: Scene, kind: str, name: str) -> None:
     full(scene)
     session = scene.join(serializer=SERIALIZERS[name])
     half: Any = scene.realm.dealer.registrations if kind == "registration" else scene.realm.broker.subscriptions
 
-    ids = read(session, scene.call(session, f"wamp.{kind}.list"))
+    ids = read(session, seen_through(work(scene.call(session, f"wamp.{kind}.list")), 1))
 
     assert ids == {match: [it.id for it in half.values() if it.match is match] for match in Match}
     assert all(ids.values())
@@ -163,8 +163,19 @@ def test_long_lists_of_sessions_are_lists_of_their_ids(scene: Scene) -> None:
     session, ids = sessions[0], [session.id for session in sessions]
     (subscription,), (registration,) = session.subscriptions, session.registrations
 
-    assert read(session, scene.call(session, "wamp.session.list")) == ids
-    args = Raw(b"[%d]" % subscription)
-    assert read(session, scene.call(session, "wamp.subscription.list_subscribers", args=args)) == ids
-    args = Raw(b"[%d]" % registration)
-    assert read(session, scene.call(session, "wamp.registration.list_callees", args=args)) == ids
+    def listed(procedure: str, *args: int) -> Any:
+        return read(session, seen_through(work(ask(scene, session, procedure, *args)), 10))
+
+    assert listed("wamp.session.list") == ids
+    assert listed("wamp.subscription.list_subscribers", subscription) == ids
+    assert listed("wamp.registration.list_callees", registration) == ids
+
+
+def test_many_subscriptions_that_match_are_a_list_of_their_ids(scene: Scene) -> None:
+    session = scene.join()
+    for length in range(LONG + 1):
+        scene.subscribe(session, "a" * (length + 1), match=Match.PREFIX)
+
+    effects = ask(scene, session, "wamp.subscription.match", "a" * 2000)
+
+    assert read(session, effects) == list(session.subscriptions)

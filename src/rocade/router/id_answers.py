@@ -1,4 +1,5 @@
-"""Long lists of ids that meta procedures answer: quickly, or bit by bit where each has to be thought about."""
+"""Long lists of ids that meta procedures answer: one after the other, and where each id has to be thought about, bit by
+bit. Others have their turns meanwhile."""
 
 from __future__ import annotations
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from rocade.router.realm import Realm
     from rocade.router.session import Session
 
-__all__ = ["IdAnswers", "id_answer", "ids_by_match"]
+__all__ = ["LONG", "IdAnswers", "ids_by_match"]
 
 LONG = 500
-"""More ids than this are serialized in a way of their own; and to think about more would take more than 2 ms."""
+"""Lists of no more ids than this are answered at once: to think about each takes 1 to 2 ms, if that must be."""
 
 MAX_WAITING = 100
 """Long answers that one session may be waiting for."""
@@ -40,20 +41,6 @@ class Listed(Protocol):
 T = TypeVar("T", bound=Listed)
 
 
-def id_answer(caller: Session, ids: Ids) -> Answer:
-    """The answer that consists of these ids.
-
-    Args:
-        caller: who gets it.
-        ids: a list of them, or several by name.
-    """
-    return Answer(ids_payload(caller.serializer, ids) if _count(ids) > LONG else [ids])
-
-
-def _count(ids: Ids) -> int:
-    return sum(map(len, ids.values())) if isinstance(ids, dict) else len(ids)
-
-
 def ids_by_match(by_id: Mapping[int, T], index: PatternIndex[T]) -> dict[str, list[int]]:
     """All ids, by match policy.
 
@@ -69,7 +56,7 @@ def ids_by_match(by_id: Mapping[int, T], index: PatternIndex[T]) -> dict[str, li
 
 
 class IdAnswers:
-    """Answers that take long, since of each id it must be found out whether the caller may see it.
+    """Answers that take long: there are many ids, or of each it must be found out whether the caller may see it.
 
     One is found after the other, in turn for those who wait for some; what there is then is what counts.
 
@@ -90,8 +77,25 @@ class IdAnswers:
         self._waiting: OrderedDict[Session, deque[tuple[int, Callable[[], Generator[None, None, Ids]]]]] = OrderedDict()
         self._now: Generator[None, None, Ids] | None = None
 
-    def answer(self, caller: Session, things: Mapping[int, T], may_see: Callable[[T], bool]) -> Answer:
-        """The ids of those things that the caller may see, by match policy; later, if there are many things.
+    def all(self, caller: Session, count: int, ids: Callable[[], Ids]) -> Answer:
+        """Ids that the caller may see.
+
+        Args:
+            caller: who asks.
+            count: how many there are, about.
+            ids: makes the list, or several by name.
+        Raises:
+            ApplicationError: wamp.error.limit_exceeded: the caller waits for many answers already.
+        """
+
+        def found() -> Generator[None, None, Ids]:
+            yield
+            return ids()
+
+        return Answer([ids()]) if count <= LONG else self._later(caller, found)
+
+    def visible(self, caller: Session, things: Mapping[int, T], may_see: Callable[[T], bool]) -> Answer:
+        """The ids of those things that the caller may see, by match policy.
 
         Args:
             caller: who asks.
@@ -109,6 +113,12 @@ class IdAnswers:
                 yield
             return ids
 
+        return Answer([_result(found())]) if len(things) <= LONG else self._later(caller, found)
+
+    def _later(self, caller: Session, found: Callable[[], Generator[None, None, Ids]]) -> Answer:
+        if len(self._waiting.get(caller, ())) >= MAX_WAITING:
+            raise ApplicationError("wamp.error.limit_exceeded", f"{MAX_WAITING} long answers are on their way already")
+
         def begin(request: int) -> list[Effect]:
             self._waiting.setdefault(caller, deque()).append((request, found))
             if not self.is_over:
@@ -116,10 +126,6 @@ class IdAnswers:
             self.is_over = False
             return [BitByBit(self)]
 
-        if len(things) <= LONG:
-            return id_answer(caller, _result(found()))
-        if len(self._waiting.get(caller, ())) >= MAX_WAITING:
-            raise ApplicationError("wamp.error.limit_exceeded", f"{MAX_WAITING} long answers are on their way already")
         return Answer(begin=begin)
 
     def go_on(self, most: int) -> list[Effect]:
@@ -164,7 +170,7 @@ class IdAnswers:
 
 
 def _answered(caller: Session, request: int, ids: Ids) -> Effect:
-    result = Result(request, ResultDetails(), id_answer(caller, ids).args)
+    result = Result(request, ResultDetails(), ids_payload(caller.serializer, ids))
     return Deliver(result, (caller,), caller.serializer)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
-from rocade.router.id_answers import id_answer
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.permissions import Action
@@ -53,10 +52,10 @@ class RegistrationMeta:
 
     def ids(self, caller: Session) -> Answer:
         """Ids of all registrations, for each match policy."""
-        dealer, may_use = self._dealer, self._visibility.may_use
+        answers, dealer, may_use = self._realm.meta.id_answers, self._dealer, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return id_answer(caller, dealer.ids())
-        return self._realm.meta.id_answers.answer(
+            return answers.all(caller, len(dealer.registrations), dealer.ids)
+        return answers.visible(
             caller, dealer.registrations, lambda registration: may_use(caller, registration.uri, registration.match)
         )
 
@@ -84,7 +83,8 @@ class RegistrationMeta:
     def list_callees(self, caller: Session, registration: Id) -> Answer:
         """Ids of the sessions that have registered."""
         found = self._find(caller, "wamp.registration.list_callees", registration)
-        return id_answer(caller, [session.id for session in found.callees])
+        callees = found.callees
+        return self._realm.meta.id_answers.all(caller, len(callees), lambda: [session.id for session in callees])
 
     def count_callees(self, caller: Session, registration: Id) -> Answer:
         """How many sessions have registered."""

@@ -13,7 +13,6 @@ from msgspec import Meta
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
 from rocade.router.effects import Effect
-from rocade.router.id_answers import id_answer
 from rocade.router.session import Session
 from rocade.wamp.messages import Id
 from rocade.wamp.uris import is_uri, shown
@@ -73,7 +72,10 @@ class SessionMeta:
 
     def ids(self, caller: Session, filter_authroles: list[str] | None = None) -> Answer:
         """Ids of all sessions, or of those of certain roles."""
-        return id_answer(caller, [session.id for session in self._of_roles(filter_authroles)])
+        count = len(self._realm.sessions)
+        return self._realm.meta.id_answers.all(
+            caller, count, lambda: [session.id for session in self._of_roles(filter_authroles)]
+        )
 
     def get(self, caller: Session, session: Id) -> Answer:
         """What on_join told about a session."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
 from rocade.router.answer import Answer
-from rocade.router.id_answers import id_answer
+from rocade.router.id_answers import LONG
 from rocade.router.meta_events import iso_8601
 from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.permissions import Action
 from rocade.router.session import Session
 from rocade.router.visibility import Visibility
+from rocade.wamp.id_lists import ids_payload
 from rocade.wamp.messages import Id, Match, SubscribeOptions
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ class SubscriptionMeta:
 
     def ids(self, caller: Session) -> Answer:
         """Ids of all subscriptions, for each match policy."""
-        broker, may_use = self._broker, self._visibility.may_use
+        answers, broker, may_use = self._realm.meta.id_answers, self._broker, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return id_answer(caller, broker.ids())
-        return self._realm.meta.id_answers.answer(
+            return answers.all(caller, len(broker.subscriptions), broker.ids)
+        return answers.visible(
             caller, broker.subscriptions, lambda subscription: may_use(caller, subscription.uri, subscription.match)
         )
 
@@ -73,7 +74,8 @@ class SubscriptionMeta:
         found = self._broker.matching(topic)
         if found and not self._visibility.sees(caller, "wamp.subscription.match", topic, Match.EXACT):
             found = []
-        return id_answer(caller, [subscription.id for subscription in found]) if found else Answer([None])
+        ids = [subscription.id for subscription in found]
+        return Answer(ids_payload(caller.serializer, ids) if len(ids) > LONG else [ids or None])
 
     def get(self, caller: Session, subscription: Id) -> Answer:
         """What on_create told about a subscription."""
@@ -82,7 +84,8 @@ class SubscriptionMeta:
     def list_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """Ids of the sessions that are subscribed."""
         found = self._find(caller, "wamp.subscription.list_subscribers", subscription)
-        return id_answer(caller, [session.id for session in found.subscribers])
+        some = found.subscribers
+        return self._realm.meta.id_answers.all(caller, len(some), lambda: [session.id for session in some])
 
     def count_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """How many sessions are subscribed."""
