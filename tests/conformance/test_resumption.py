@@ -412,14 +412,16 @@ async def test_a_way_that_cannot_carry_what_was_kept_is_refused_and_another_one_
     assert event.args == ["x" * 4090]
 
 
+@pytest.mark.parametrize(("size", "count"), [(5000, 1), (2000, 5)], ids=["one long message", "many messages"])
 async def test_what_would_take_long_to_translate_is_kept_for_the_serializer_that_it_is_in(
-    router: Router, realm: RealmUnderTest, monkeypatch: pytest.MonkeyPatch
+    router: Router, realm: RealmUnderTest, size: int, count: int
 ) -> None:
-    monkeypatch.setattr(resumption, "MAX_TRANSLATED_BYTES", 1000)
-    publisher, peer = await realm.join(), await open_resumable(realm, transport="websocket", serializer="msgpack")
+    publisher = await realm.join(transport="websocket", serializer="msgpack")
+    peer = await open_resumable(realm, transport="websocket", serializer="msgpack")
     await peer.subscribe(TOPIC)
     await lose(router, peer)
-    await publisher.publish(TOPIC, "x" * 2000)
+    for _ in range(count):
+        await publisher.publish(TOPIC, "x" * size)
 
     abort = await expect_refusal(
         realm, {"transport": "websocket", "serializer": "cbor"}, **with_token(peer), received=1

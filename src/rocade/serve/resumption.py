@@ -20,6 +20,7 @@ from rocade.errors import (
     PayloadNotSerializable,
     PayloadTooLarge,
     ProtocolViolation,
+    TranslationTakesLong,
 )
 from rocade.net.link import Link, Wire
 from rocade.serve.admission import Admission
@@ -258,10 +259,9 @@ def _reframed(frame: Frame, before: Wire, after: Wire) -> Frame:
     payload = before.unframe(frame)
     if before.serializer is not after.serializer:
         try:
-            message = before.serializer.decode(bytes(payload))
-        except DecodingTakesLong as why:
-            raise PayloadTooLarge(f"what is kept takes long to translate: {why}") from None
-        payload = after.serializer.encode(message, before.serializer)
+            payload = after.serializer.encode(before.serializer.decode(bytes(payload)), before.serializer)
+        except (DecodingTakesLong, TranslationTakesLong) as why:
+            raise PayloadTooLarge(f"that takes long to translate: {why}") from None
     return after.frame(payload)
 
 
