@@ -444,7 +444,7 @@ class Session:
             self._waiter = asyncio.get_running_loop().create_future()
             async with asyncio.timeout(REPLY_TIMEOUT):
                 await self._waiter
-        return self.serializer.decode(self._arrived.popleft(), is_patient=True)
+        return self.serializer.decode(self._arrived.popleft())
 
     async def expect(self, code: int) -> list[Any]:
         """The next message, which must be of this type."""

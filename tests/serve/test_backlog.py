@@ -16,11 +16,13 @@ from tests.serve.scene import WIRES, Client, open_gateway, settle
 
 from rocade.router.effects import Deliver
 from rocade.router.history import HistoryRule
+from rocade.router.meta_events import ASKED_AT_ONCE
 from rocade.router.permissions import Permission, Role
 from rocade.router.publication import MANY_SUBSCRIPTIONS
 from rocade.serve import backlog
 from rocade.serve.delivery import MOST_AT_ONCE
 from rocade.serve.gateway import Gateway
+from rocade.serve.internal import InternalCalls
 from rocade.serve.session import ConnectedSession
 from rocade.serve.translation import Translation
 from rocade.wamp.codec import JSON, MSGPACK
@@ -123,6 +125,37 @@ async def test_a_message_for_very_many_receivers_is_encoded_once_and_delivered_b
     assert [len(client.take()) for client in subscribers] == [0] * MOST_AT_ONCE + [1] * MOST_AT_ONCE
     for name in ("json", "msgpack"):
         assert len({id(client.link.frames[-1]) for client in subscribers if client.link.wire is WIRES[name]}) == 1
+
+
+async def test_very_many_listeners_hear_of_a_subscription_bit_by_bit_if_they_may() -> None:
+    gateway = open_gateway()
+    listeners = joined(gateway, *["json"] * (2 * ASKED_AT_ONCE + 1))
+    for client in listeners:
+        client.subscribe("wamp.subscription.on_subscribe")
+        client.take()
+
+    listeners[0].subscribe("com.topic")
+    assert [type(message) for message in listeners[0].take()] == [Subscribed]
+    await work_off(gateway)
+
+    assert [type(message) for client in listeners for message in client.take()] == [Event] * len(listeners)
+
+
+async def test_a_call_of_the_router_itself_waits_its_turn() -> None:
+    gateway = open_gateway()
+    publisher, subscriber = joined(gateway, "json", "json")
+    subscribe_to_all(subscriber)
+    subscriber.register("com.procedure")
+    subscriber.take()
+    publisher.publish(TOPIC, 1)
+
+    call = asyncio.create_task(InternalCalls(gateway).call("realm1", "com.procedure", 1))
+    await work_off(gateway)
+    *before, invocation = subscriber.take()
+    subscriber.yield_(invocation.request, "answer")
+
+    assert [type(message) for message in before] == [Event] * MANY
+    assert await call == "answer"
 
 
 async def test_very_many_retained_events_come_bit_by_bit_behind_subscribed_and_before_what_is_published_then() -> None:

@@ -8,11 +8,11 @@ Specification: advanced/meta_api.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from rocade.router.effects import Deliver, Effect
+from rocade.router.effects import Deliver, Effect, Series
 from rocade.router.patterns import PatternIndex
 from rocade.wamp.messages import Event, EventDetails, Match
 from rocade.wamp.uris import is_reserved
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from rocade.router.session import Session
 
 __all__ = ["Announcer", "Hears", "Lifecycle", "iso_8601"]
+
+ASKED_AT_ONCE = 100
+"""Subscribers of whom it is found out at once whether they may hear of something."""
 
 _NO_DETAILS = EventDetails()
 
@@ -67,19 +70,32 @@ class Announcer:
         exact = self._index.exact.get(topic)
         effects: list[Effect] = []
         for subscription in ((exact,) if exact is not None else ()) + tuple(self._patterns[topic]):
-            # A copy: who is subscribed now gets it, whatever the rest of this change does.
-            receivers = tuple(subscription.subscribers if to is None else filter(to, subscription.subscribers))
-            if not receivers:
-                continue  # it is there for its history only
             details = _NO_DETAILS if subscription is exact else EventDetails(topic=topic)
             event = Event(subscription.id, publication, details, args)
-            effects.append(Deliver(event, receivers))
+            # A copy: who is subscribed now gets it, whatever the rest of this change does.
+            subscribers = tuple(subscription.subscribers)
+            if to is not None and len(subscribers) > ASKED_AT_ONCE:
+                effects.append(Series(_for_some(event, subscribers, to)))
+                continue
+            receivers = subscribers if to is None else tuple(filter(to, subscribers))
+            if receivers:  # otherwise it is there for its history only
+                effects.append(Deliver(event, receivers))
         return effects
 
     def _find_patterns(self, topic: str) -> list[Subscription]:
         found = [subscription for subscription in self._index.matching(topic) if subscription.match is not Match.EXACT]
         self._patterns[topic] = found
         return found
+
+
+def _for_some(event: Event, subscribers: tuple[Session, ...], to: Callable[[Session], bool]) -> Iterator[Effect | None]:
+    """An EVENT for those subscribers that may hear of it; they are asked for some at a time."""
+    receivers: list[Session] = []
+    for start in range(0, len(subscribers), ASKED_AT_ONCE):
+        receivers.extend(filter(to, subscribers[start : start + ASKED_AT_ONCE]))
+        yield None
+    if receivers:
+        yield Deliver(event, receivers)
 
 
 class Attachment(Protocol):
