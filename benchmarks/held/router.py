@@ -24,7 +24,8 @@ from rocade.net.packed import PackedConnection
 from rocade.net.rawsocket import RawSocketConnection
 from rocade.net.websocket import WebSocketConnection
 from rocade.node.configuration import read_configuration
-from rocade.node.process import _keep_large_memory_apart, _raise_file_limit, _tame_garbage_collection
+from rocade.node.garbage import tame_garbage_collection
+from rocade.node.process import _keep_large_memory_apart, _raise_file_limit
 from rocade.node.worker import Worker
 from rocade.serve.authentication import Anonymous
 from rocade.serve.logs import configure_logging
@@ -132,7 +133,7 @@ async def serve(worker: Worker, watch: Watch, sampler: Sampler | None) -> None:
     """Run the router until standard input ends."""
     desk = Desk(worker, watch, sampler)
     await worker.start()
-    _tame_garbage_collection()
+    tame_garbage_collection()
     os.write(sys.stdout.fileno(), b'"ready"\n')
     await desk.stopping.wait()
     # Nobody waits for an orderly end.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import logging
 import os
 import platform
@@ -12,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 
+from rocade.node.garbage import tame_garbage_collection
 from rocade.node.remarks import remarks
 from rocade.node.safety import problems
 from rocade.node.settings import Configuration
@@ -72,7 +72,7 @@ async def _serve(worker: Worker) -> None:
     _on_hangup(lambda: None if stopping.is_set() else worker.reload_certificates(), stopping.set)
     await worker.start()
     _log_start(worker)
-    _tame_garbage_collection()
+    tame_garbage_collection()
     await stopping.wait()
     logger.info("stopping: saying goodbye to all sessions")
     try:
@@ -91,16 +91,6 @@ def _keep_large_memory_apart() -> None:
     """
     if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, MAPPED_BYTES)
-
-
-def _tame_garbage_collection() -> None:
-    """Routing makes no reference cycles, closed connections do: look for them less often than a script would.
-
-    With 100,000 subscriptions in place, Python's default thresholds cost a publish half as much again.
-    """
-    gc.collect()
-    gc.freeze()  # what exists now stays
-    gc.set_threshold(10_000, 20, 100)
 
 
 def _log_start(worker: Worker) -> None:
