@@ -318,8 +318,8 @@ def test_when_the_terminal_goes_the_node_goes_unless_it_was_started_with_nohup(
     child, terminal = pty.fork()
     if child == 0:
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT), 2)
-        if survives:
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # Or it would be as the tests themselves were started.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if survives else signal.SIG_DFL)
         os.execve(sys.executable, arguments, environment)
     try:
         wait_until(lambda: "ready; " in log.read_text() if log.exists() else False)
