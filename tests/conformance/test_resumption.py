@@ -412,6 +412,27 @@ async def test_a_way_that_cannot_carry_what_was_kept_is_refused_and_another_one_
     assert event.args == ["x" * 4090]
 
 
+async def test_what_a_client_said_before_a_resumption_that_was_refused_may_come_late(realm: RealmUnderTest) -> None:
+    publisher, peer = await realm.join(), await open_resumable(realm, transport="websocket", serializer="msgpack")
+    await peer.subscribe(TOPIC)
+    for size in (1, 2, 4090):
+        await publisher.publish(TOPIC, "x" * size)
+        assert isinstance(await next_counted(peer), Event)
+
+    abort = await expect_refusal(
+        realm, {"transport": "rawsocket", "max_message_bytes": 4096}, **with_token(peer), received=3
+    )
+    assert abort.reason == "wamp.error.payload_size_exceeded"
+    # It was on its way on the connection that the client has given up, and the router has not.
+    await peer.send(Received(1))
+    await peer.send(Received(2))
+    await publisher.publish(TOPIC, "more")
+    assert isinstance(await next_counted(peer), Event)
+
+    await peer.send(Received(1))
+    assert (await peer.expect(Abort)).reason == "wamp.error.protocol_violation"
+
+
 @pytest.mark.parametrize(("size", "count"), [(5000, 1), (2000, 5)], ids=["one long message", "many messages"])
 async def test_what_would_take_long_to_translate_is_kept_for_the_serializer_that_it_is_in(
     router: Router, realm: RealmUnderTest, size: int, count: int

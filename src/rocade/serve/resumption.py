@@ -273,7 +273,7 @@ class ResumableAdmission(Admission):
         has_heard: whether any message has arrived since the session was resumed last.
     """
 
-    __slots__ = ("_confirmed", "_timer", "has_heard", "received")
+    __slots__ = ("_confirmed", "_timer", "_told", "has_heard", "received")
 
     def __init__(self, session: ConnectedSession, realm: Realm, authorizer: Authorizer, gateway: Gateway) -> None:
         """As `Admission`."""
@@ -281,6 +281,8 @@ class ResumableAdmission(Admission):
         self.received = 0
         self.has_heard = True
         self._confirmed = 0
+        # How many messages the client has said, on this connection, that it has received.
+        self._told = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def submit(self, message: Message) -> None:
@@ -289,7 +291,10 @@ class ResumableAdmission(Admission):
         if type(message) is Received:
             outbox = self.session.outbox
             assert isinstance(outbox, ResumableOutbox)
-            outbox.confirm(message.count)
+            # One that is lower than what was told with a resumption that was refused is only late.
+            if not self._told <= message.count < outbox.received:
+                outbox.confirm(message.count)
+            self._told = message.count
             return
         self.received += 1
         if self.received - self._confirmed >= RECEIVED_EVERY:
@@ -302,6 +307,7 @@ class ResumableAdmission(Admission):
         """How many messages have arrived, for WELCOME to tell."""
         self._stop_timer()
         self._confirmed = self.received
+        self._told = 0
         self.has_heard = False
         return self.received
 
