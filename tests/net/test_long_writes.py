@@ -234,7 +234,9 @@ def test_a_write_of_very_many_short_messages_is_long_too(run: Run) -> None:
             client, receiver = await server.open_rawsocket()
             messages = [b"[%d]" % number for number in range(100_000)]
             assert sum(map(len, messages)) > LONG_WRITE
-            receiver.link.write([frame_message(message) for message in messages])
+            frames = [frame_message(message) for message in messages]
+            receiver.link.write(frames)
+            assert receiver.link.buffered_bytes() == sum(map(len, frames))
             for message in messages:
                 assert await client.read_raw_frame() == (0, message)
 

@@ -284,9 +284,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         """See `Link.buffered_bytes`."""
         if self._transport is None:
             return 0
-        rest = (
-            0 if self._rest is None else sum(len(part) for part in self._rest if isinstance(part, bytes | memoryview))
-        )
+        rest = 0 if self._rest is None else max(self._rest_bytes, 0)
         return self._transport.get_write_buffer_size() + rest
 
     def pause_reading(self) -> None:
@@ -499,11 +497,10 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def _handle_held(self, item: Any) -> None:
         """Deliver one thing that had to wait: a message, several, or what a subclass put among them."""
-        assert self._receiver is not None
         if isinstance(item, Iterator):
             self._handle_all(item)
         else:
-            self._receiver.message_received(item)
+            self._handle_one(item)
 
     def _handle_all(self, items: Iterator[Any]) -> None:
         """Handle one after the other, until they must wait: the receiver has paused, or others want their turn."""

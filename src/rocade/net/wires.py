@@ -5,6 +5,8 @@ All connections of one kind share one object, so what goes to many of them is en
 
 from __future__ import annotations
 
+from functools import partial
+
 from rocade.net.link import Wire, unframed
 from rocade.wamp.codec import SERIALIZERS
 from rocade.wamp.framing import frame_message
@@ -38,20 +40,10 @@ def websocket_frame(opcode: int, payload: bytes) -> bytes:
 
 
 def message_frame(opcode: int, payload: bytes | Pieces) -> bytes | Pieces:
-    """As `websocket_frame`, except that a long one is left in pieces."""
+    """As `websocket_frame`, except that a long one is left in pieces; the payload of text is UTF-8."""
     if isinstance(payload, Pieces) or len(payload) > LONG_BYTES:
         return Pieces((bytes((0x80 | opcode, 127)) + len(payload).to_bytes(8, "big"), *pieces_of(payload)))
     return websocket_frame(opcode, payload)
-
-
-def text_frame(payload: bytes | Pieces) -> bytes | Pieces:
-    """A text message in one frame; `payload` is UTF-8."""
-    return message_frame(TEXT, payload)
-
-
-def binary_frame(payload: bytes | Pieces) -> bytes | Pieces:
-    """A binary message in one frame."""
-    return message_frame(BINARY, payload)
 
 
 def websocket_payload(frame: bytes | Pieces) -> bytes | Pieces:
@@ -70,7 +62,12 @@ def rawsocket_payload(frame: bytes | Pieces) -> bytes | Pieces:
 
 
 WEBSOCKET: dict[str, Wire] = {
-    name: Wire(f"websocket.{name}", serializer, binary_frame if serializer.is_binary else text_frame, websocket_payload)
+    name: Wire(
+        f"websocket.{name}",
+        serializer,
+        partial(message_frame, BINARY if serializer.is_binary else TEXT),
+        websocket_payload,
+    )
     for name, serializer in SERIALIZERS.items()
 }
 """Serializer name -> how its messages travel to WebSocket clients."""
