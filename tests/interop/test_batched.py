@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.sync.client import connect
@@ -33,7 +34,7 @@ def test_a_burst_of_calls_and_events_arrives_in_order(router: Router, serializer
     assert seen["events"] == list(range(COUNT))
 
 
-def test_answers_to_a_batch_come_as_a_batch(router: Router) -> None:
+def test_answers_to_a_batch_come_in_batches(router: Router) -> None:
     hello = [1, "realm1", {"roles": {"publisher": {}, "subscriber": {}}}]
     subscribe = [32, 1, {}, "com.example.batch"]
     publishes = [
@@ -42,15 +43,28 @@ def test_answers_to_a_batch_come_as_a_batch(router: Router) -> None:
     ]
 
     with connect(router.url, subprotocols=[Subprotocol("wamp.2.json.batched")], proxy=None) as client:
-        answers = []
-        for messages in ([hello], [subscribe], publishes):
-            client.send("".join(json.dumps(message) + "\x1e" for message in messages))
-            answer = client.recv(PATIENCE_S)
-            assert isinstance(answer, str)
-            assert answer.endswith("\x1e")
-            answers.append([json.loads(message) for message in answer.split("\x1e")[:-1]])
 
-    (welcome,), (subscribed,), rest = answers
-    assert (welcome[0], subscribed[:2]) == (2, [33, 1])
+        def send(messages: list[list[Any]]) -> None:
+            client.send("".join(json.dumps(message) + "\x1e" for message in messages))
+
+        def receive() -> list[list[Any]]:
+            batch = client.recv(PATIENCE_S)
+            assert isinstance(batch, str)
+            assert batch.endswith("\x1e")
+            return [json.loads(message) for message in batch.split("\x1e")[:-1]]
+
+        send([hello])
+        ((welcome_type, *_),) = receive()
+        send([subscribe])
+        ((*subscribed, _subscription),) = receive()
+        send(publishes)
+        # How many publications fit into a turn depends on the machine; the two answers to one are never apart.
+        batches: list[list[list[Any]]] = []
+        while sum(map(len, batches)) < 2 * len(publishes):
+            batches.append(receive())
+
+    rest = [message for batch in batches for message in batch]
+    assert (welcome_type, subscribed) == (2, [33, 1])
     assert [message[1] for message in rest if message[0] == 17] == [2 + number for number in range(100)]
     assert [message[4] for message in rest if message[0] == 36] == [[number] for number in range(100)]
+    assert min(map(len, batches)) >= 2
