@@ -372,7 +372,8 @@ def header(
         "after a warm-up; the CPU time is the user and system time of "
         "the router's whole process tree in the window, divided by the operations completed in it. "
         f"One process generates the load, of raw messages encoded beforehand, over 127.0.0.1. {places} "
-        "Memory is the proportional set size of the process tree."
+        "Memory is the proportional set size of the process tree. "
+        "Python finds the router compiled, as in an installation."
     )
     versions = ", ".join(f"{router.name} {router.version()}" for router in routers)
     return [

@@ -74,6 +74,14 @@ class Router:
         return "unknown"
 
 
+def environment() -> dict[str, str]:
+    """Our own environment, without what would make Python compile the router anew at each start.
+
+    pip leaves an installation compiled; a checkout is after its first start, if Python may write.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def fill_in(command: Sequence[str], **values: object) -> list[str]:
     """The command line with these values in the place of their names in braces."""
     arguments = list(command)
@@ -328,6 +336,7 @@ class RunningRouter:
                 return subprocess.Popen(
                     arguments,
                     cwd=self._directory,
+                    env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

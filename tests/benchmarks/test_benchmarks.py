@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -217,6 +218,20 @@ def test_a_short_run_against_rocade_completes(name: str) -> None:
 
     assert bench.results.failures == []
     assert bench.results.values("rocade", name, "operations")[0] > 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the benchmark reads /proc")
+def test_a_router_is_started_as_an_installation_is_which_python_compiles_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+    with routers.RunningRouter(routers.rocade(), routers.split_cores(pin=False)) as running:
+        asyncio.run(running.start())
+        (process, *_rest) = running.tree()
+        variables = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+
+    assert not [variable for variable in variables if variable.startswith(b"PYTHONDONTWRITEBYTECODE")]
 
 
 def test_the_role_of_secured_loads_has_rules_of_every_kind() -> None:
