@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.conformance.waiting import TIMEOUT
+from tests.conformance.waiting import PATIENCE
 from tests.hostile.process import RouterProcess
 from tests.hostile.wire import HELLO, Client, Line, encode, upgrade_request
 
-PROMISED_SECONDS = TIMEOUT / 2
-"""Within which a router that is told to stop has ended: 5, unless the machine is said to be slow."""
+PROMISED_SECONDS = 5 * PATIENCE
+"""Within which a router that is told to stop has ended."""
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 LOOPS = pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
