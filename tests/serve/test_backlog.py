@@ -14,6 +14,7 @@ from tests.conformance.waiting import TIMEOUT
 from tests.fuzzing import fuzzing
 from tests.serve.scene import WIRES, Client, open_gateway, settle
 
+from rocade.router.departure import MUCH
 from rocade.router.effects import Deliver
 from rocade.router.history import HistoryRule
 from rocade.router.meta_events import ASKED_AT_ONCE
@@ -327,6 +328,23 @@ async def test_nothing_of_it_comes_behind_the_goodbye_of_a_router_that_shuts_dow
 
     assert [type(message) for message in subscriber.take()] == [Event, Goodbye]
     assert not gateway.delivery.has_backlog(gateway.realms["realm1"])
+
+
+async def test_a_router_that_shuts_down_sees_the_end_of_a_session_through_that_has_much_and_left_meanwhile() -> None:
+    gateway = open_gateway()
+    publisher, subscriber, leaving = joined(gateway, "json", "json", "json")
+    subscribe_to_all(subscriber)
+    for number in range(MUCH + 1):
+        leaving.register(f"com.p{number}")
+    realm = gateway.realms["realm1"]
+    publisher.publish(TOPIC, 1)
+
+    leaving.link.lose()
+    assert len(realm.dealer.registrations) == MUCH + 1
+    await gateway.shutdown(0.0)
+
+    assert list(realm.dealer.registrations) == []
+    assert list(realm.sessions) == []
 
 
 async def test_a_session_that_is_killed_meanwhile_gets_all_of_it_and_then_goodbye_and_is_not_heard_any_more() -> None:

@@ -313,8 +313,9 @@ class Delivery:
 
     def finish(self) -> None:
         """Carry out now what would take some more rounds of the loop."""
-        self.pacer.finish()
-        self._backlog.finish()
+        while self._backlog.realms or self.pacer.is_busy:
+            self._backlog.finish()
+            self.pacer.finish()
 
     def close(self) -> None:
         """Give up what is being found out: nobody is left who waits for it."""

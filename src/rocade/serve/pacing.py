@@ -51,6 +51,11 @@ class Pacer:
             self._call_when_calm(self._go_on, realm)
         self._under_way.append((realm, work))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._under_way)
+
     def finish(self) -> None:
         """See all of it through now."""
         while self._under_way:
