@@ -194,6 +194,9 @@ class Realm:
         self._meta_procedures = self.meta.procedures
         self._handlers = self._handlers_of_the_rest()
 
+    def __repr__(self) -> str:
+        return f"<Realm {self.name!r}>"
+
     def _handlers_of_the_rest(self) -> dict[type[Message], Callable[[Session, Any], list[Effect]]]:
         """Who routes the messages that are not so frequent that `receive` knows it itself."""
         return {

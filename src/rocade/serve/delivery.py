@@ -27,6 +27,7 @@ from rocade.router.effects import (
     ServeWaiting,
     StoreEvent,
     WakeAt,
+    Work,
 )
 from rocade.router.history import Page, Query
 from rocade.router.realm import Realm
@@ -35,7 +36,6 @@ from rocade.serve.admission import MANY_EFFECTS
 from rocade.serve.backlog import Backlog
 from rocade.serve.checking import Worker
 from rocade.serve.flushing import Flusher
-from rocade.serve.pacing import Pacer
 from rocade.serve.session import ConnectedSession
 from rocade.serve.translation import MAX_BACKLOG_BYTES, Translation, too_large
 from rocade.wamp.codec import Serializer
@@ -55,6 +55,9 @@ FEW_EFFECTS = 8
 MOST_AT_ONCE = 100
 """Receivers that a message is delivered to without a look at the clock."""
 
+MOST_STEPS = 32
+"""Steps of `Work` without a look at the clock. It begins with one: what follows from that may be news for thousands."""
+
 logger = logging.getLogger("rocade.gateway")
 
 
@@ -71,8 +74,8 @@ class EventStore(Protocol):
 class Delivery:
     """Carries out the effects of all realms of a process.
 
-    Attributes:
-        pacer: does what takes long, such as the end of a session that has much.
+    What would take long is done bit by bit. There are two kinds of it: the effects of a realm, which are carried out in
+    their order, so that what comes later waits; and `BitByBit`, which others of the realm need not wait for.
     """
 
     def __init__(
@@ -89,8 +92,10 @@ class Delivery:
             event_stores: realm name -> where its event history is kept, of realms that do not keep it in memory.
             limit_reached: told of a session that has come to a limit, with the limit's name and what follows from it.
         """
-        self.pacer = Pacer(self.carry_out, self.call_when_calm)
-        self._backlog = Backlog()
+        # effects that are left, by realm
+        self._backlog: Backlog[Realm] = Backlog(_call_soon)
+        # what is done beside them, each for itself: it goes on when the realm has caught up
+        self._beside: Backlog[tuple[Realm, Work]] = Backlog(lambda go_on, line: self.call_when_calm(go_on, line[0]))
         self._flusher = flusher
         self._translating = translating
         self._event_stores = event_stores
@@ -110,7 +115,7 @@ class Delivery:
         Returns:
             Whether that was so much that others should have their turn before more of the same; see `call_when_calm`.
         """
-        behind = self._backlog.realms
+        behind = self._backlog.lines
         if len(effects) > FEW_EFFECTS or (behind and realm in behind):
             return self._bit_by_bit(realm, effects)
         is_much = False
@@ -152,7 +157,7 @@ class Delivery:
         elif type(effect) is ServeWaiting:
             effects.extend(realm.serve_waiting(effect.registration))
         elif type(effect) is BitByBit:
-            self.pacer.add(realm, effect.work)
+            self._beside.add((realm, effect.work), self._see_through(realm, effect.work))
         elif type(effect) is StoreEvent:
             self._event_stores[realm.name].put(effect)
         elif type(effect) is QueryHistory:
@@ -176,7 +181,7 @@ class Delivery:
                     effect.receivers = list(effect.receivers)
             elif type(effect) is EndSession:
                 effect.session.fall_silent()  # type: ignore[attr-defined]
-        is_done = self._backlog.add(realm, self._steps(realm, effects))
+        is_done = self._backlog.begin(realm, self._steps(realm, effects))
         return not is_done or len(effects) > MANY_EFFECTS or self._flusher.delivered > MANY_EFFECTS
 
     def _steps(self, realm: Realm, effects: list[Effect]) -> Iterator[None]:
@@ -198,6 +203,18 @@ class Delivery:
             elif effect is not None:
                 self._do(realm, effects, effect)
             yield
+
+    def _see_through(self, realm: Realm, work: Work) -> Iterator[bool]:
+        """Go on with some work until it is over; a step is as much of it as brings little about."""
+        most = 1
+        while not work.is_over:
+            is_much = False
+            try:
+                is_much = self.carry_out(realm, work.go_on(most))
+            except Exception:
+                logger.exception("our fault, in what takes long in %r", realm.name)
+            most = 1 if is_much else min(2 * most, MOST_STEPS)
+            yield is_much
 
     def _deliver_to_many(
         self,
@@ -255,7 +272,7 @@ class Delivery:
 
     def has_backlog(self, realm: Realm) -> bool:
         """Whether effects of a realm are still to be carried out: what comes now comes behind them."""
-        return realm in self._backlog.realms
+        return realm in self._backlog.lines
 
     def call_when_calm(self, callback: Callable[[], None], realm: Realm) -> None:
         """Call back in a later round of the loop, when a realm's effects are carried out and little is translated."""
@@ -313,14 +330,18 @@ class Delivery:
 
     def finish(self) -> None:
         """Carry out now what would take some more rounds of the loop."""
-        while self._backlog.realms or self.pacer.is_busy:
+        while self._backlog.lines or self._beside.lines:
             self._backlog.finish()
-            self.pacer.finish()
+            self._beside.finish()
 
     def close(self) -> None:
         """Give up what is being found out: nobody is left who waits for it."""
         for task in list(self._answering):
             task.cancel()
+
+
+def _call_soon(callback: Callable[[], None], _realm: Realm) -> None:
+    asyncio.get_running_loop().call_soon(callback)
 
 
 def _one_by_one(effects: list[Effect]) -> Iterator[Effect | None]:

@@ -12,7 +12,7 @@ from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
 from rocade.router.departure import MUCH
 from rocade.router.permissions import Permission, Role
-from rocade.serve import pacing
+from rocade.serve import backlog, delivery
 from rocade.serve.authentication import Anonymous
 from rocade.serve.gateway import Gateway
 from rocade.serve.limits import Allowances, RoleAllowances
@@ -22,7 +22,8 @@ from rocade.wamp.messages import Abort, Error, Event, Goodbye, Match, Result, We
 @pytest.fixture(autouse=True)
 def _little_by_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than one thing is ended in each round of the loop, however fast the machine is."""
-    monkeypatch.setattr(pacing, "SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(backlog, "SLICE_SECONDS", -1.0)
+    monkeypatch.setattr(delivery, "MOST_STEPS", 1)
 
 
 def joined(gateway: Gateway, *, owning: int = 0, resumable: bool = False) -> tuple[Client, Welcome]:
