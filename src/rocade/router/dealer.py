@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from msgspec import Raw, structs
+from msgspec import structs
 
 from rocade.errors import ApplicationError, ProtocolViolation
 from rocade.router.calls import KeptCall, PendingCall
+from rocade.router.canceling import Canceling
 from rocade.router.details import NO_INVOCATION_DETAILS, result_details
 from rocade.router.dispatch import (
     CALL,
@@ -15,9 +16,8 @@ from rocade.router.dispatch import (
     NO_ERROR_DETAILS,
     UNAVAILABLE,
     Dispatcher,
-    interrupt,
 )
-from rocade.router.effects import CancelWake, Deliver, Effect, WakeAt
+from rocade.router.effects import CancelWake, Deliver, Effect
 from rocade.router.id_answers import ids_by_match
 from rocade.router.limits import NONE, refuse_call, refuse_invocation
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
@@ -28,8 +28,6 @@ from rocade.router.registry import Registry
 from rocade.router.session import Session
 from rocade.wamp.messages import (
     Call,
-    Cancel,
-    CancelMode,
     Error,
     Invocation,
     Match,
@@ -57,6 +55,7 @@ class Dealer:
 
     Attributes:
         registrations: registration id -> registration.
+        canceling: ends calls that their callees do not answer.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class Dealer:
         """
         self._random_below = random_below
         self._dispatcher = Dispatcher(random_below)
+        self.canceling = Canceling(self._dispatcher)
         self._events = Lifecycle(announcer, "registration", "register", registration_details, hears)
         self._registry = Registry(wall_clock, strict_uris=strict_uris, max_registrations=max_registrations)
         self._index = self._registry.index
@@ -297,95 +297,6 @@ class Dealer:
         effects.extend(self._dispatcher.freed(callee, pending.registration))
         return effects
 
-    # --- CANCEL, timeouts -------------------------------------------------------------------------
-
-    def cancel(self, caller: Session, message: Cancel) -> list[Effect]:
-        """Stop a pending call.
-
-        "skip" answers the caller at once and drops the result; "kill" interrupts the callee and waits for its
-        answer; "killnowait" does both. A callee without call canceling is treated as "skip". A call that is
-        finished already, which happens when CANCEL crosses RESULT, is left alone. After "kill", a caller that does
-        not want to wait any longer may still send one of the others.
-
-        Args:
-            caller: session that sent the CALL.
-            message: [CANCEL, CALL.Request|id, Options|dict].
-        Returns:
-            INTERRUPT to the callee, ERROR wamp.error.canceled to the caller; either may be absent.
-
-        Spec: advanced/rpc_call_canceling.md
-        """
-        pending = caller.calls.get(message.request)
-        mode = message.options.mode or CancelMode.KILLNOWAIT
-        if pending is None or (pending.killed and mode is CancelMode.KILL):
-            return []
-        callee = pending.callee
-        if mode is CancelMode.KILL and callee is not None and callee.callee_cancels:
-            pending.killed = True
-            return [interrupt(callee, pending.invocation, CancelMode.KILL, "wamp.error.canceled")]
-        skips = mode is CancelMode.SKIP and callee is not None
-        effects = [] if skips else self._dispatcher.interrupted(pending, "wamp.error.canceled")
-        effects.extend(self._dispatcher.fail(pending, "wamp.error.canceled", "the call was canceled"))
-        return effects
-
-    def wake(self, pending: PendingCall, now: float) -> list[Effect]:
-        """A call's deadline has come: time it out, unless it is answered or its deadline has moved.
-
-        Spec: advanced/rpc_call_timeout.md
-        """
-        if pending.caller is None or pending.deadline is None:
-            return []
-        if now < pending.deadline:
-            return [WakeAt(pending.deadline, pending)]
-        effects = self._dispatcher.interrupted(pending, "wamp.error.timeout")
-        effects.extend(
-            self._dispatcher.fail(
-                pending, "wamp.error.timeout", f"no result within {round((pending.timeout or 0) * 1000)} ms"
-            )
-        )
-        return effects
-
-    def undeliverable(
-        self, receiver: Session, message: Invocation | Result | Error, uri: str, text: str
-    ) -> list[Effect]:
-        """A message could not be given to its receiver: too large for it, or not expressible in its serializer.
-
-        Args:
-            receiver: for whom it was.
-            message: what was not delivered.
-            uri: why, as an error URI.
-            text: why, in plain words.
-        Returns:
-            ERROR to the caller, in place of the RESULT, or of the INVOCATION that its callee will never see.
-        """
-        if isinstance(message, Invocation):
-            return self._not_invoked(receiver, message, uri, text)
-        if isinstance(message, Error):
-            if message.args == []:
-                return []  # what stands in for another message, and is as short as can be
-            args = [text] if type(message.args) is Raw else []
-            shorter = Error(message.request_type, message.request, NO_ERROR_DETAILS, uri, args)
-            return [Deliver(shorter, (receiver,))]
-        pending = receiver.calls.get(message.request)
-        if pending is not None:  # it was a progressive result: the rest of them is not wanted
-            return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
-        if isinstance(message, Result) and message.details.progress:
-            return []  # the call has ended since
-        return [Deliver(Error(CALL, message.request, NO_ERROR_DETAILS, uri, [text]), (receiver,))]
-
-    def _not_invoked(self, callee: Session, message: Invocation, uri: str, text: str) -> list[Effect]:
-        pending = callee.invocations.get(message.request)
-        if pending is not None and pending.stream is not None and pending.stream.has_continued:
-            # The callee has the beginning of it.
-            return [*self._dispatcher.interrupted(pending, uri), *self._dispatcher.fail(pending, uri, text)]
-        if callee.last_invocation == message.request:
-            # "IDs in the session scope MUST be incremented by 1": the callee has never seen this one.
-            callee.last_invocation -= 1
-        if pending is None:
-            return []
-        del callee.invocations[message.request]
-        return [*self._dispatcher.fail(pending, uri, text), *self._dispatcher.freed(callee, pending.registration)]
-
     # --- REGISTER, UNREGISTER ---------------------------------------------------------------------
 
     def register(self, session: Session, message: Register) -> list[Effect]:
@@ -466,32 +377,17 @@ class Dealer:
         """
         effects: list[Effect] = []
         for pending in session.calls.values():
-            effects.extend(self._given_up(session, pending))
+            effects.extend(self.canceling.caller_gone(session, pending))
         session.calls.clear()
         ended = [(it, self._registry.remove(session, it)) for it in session.registrations.values()]
         session.registrations.clear()
         for pending in session.invocations.values():
-            effects.extend(self._left_alone(pending))
+            effects.extend(self.canceling.callee_gone(pending))
         session.invocations.clear()
         for registration, was_last in ended:
             effects.extend(self._dispatcher.stranded(registration))
             effects.extend(self._events.detached(session, registration, was_last=was_last))
         return effects
-
-    def _given_up(self, session: Session, pending: PendingCall) -> list[Effect]:
-        """The caller of a call is gone."""
-        effects: list[Effect] = []
-        pending.caller = None
-        if pending.deadline is not None:
-            effects.append(CancelWake(pending))
-        if pending.callee is not session:
-            effects.extend(self._dispatcher.interrupted(pending, "wamp.error.canceled"))
-        pending.let_go()
-        return effects
-
-    def _left_alone(self, pending: PendingCall) -> list[Effect]:
-        """The callee of a call is gone."""
-        return self._dispatcher.fail(pending, "wamp.error.canceled", "the callee is gone")
 
     # The same bit by bit, see `rocade.router.departure`: each ends the latest, and returns what follows from it.
 
@@ -501,11 +397,11 @@ class Dealer:
 
     def end_invocation(self, session: Session) -> list[Effect]:
         """End one invocation of a session that has some and is leaving, and no registrations any more."""
-        return self._left_alone(session.invocations.popitem()[1])
+        return self.canceling.callee_gone(session.invocations.popitem()[1])
 
     def end_call(self, session: Session) -> list[Effect]:
         """End one call of a session that awaits some and is leaving."""
-        return self._given_up(session, session.calls.popitem()[1])
+        return self.canceling.caller_gone(session, session.calls.popitem()[1])
 
     # --- what there is ----------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ class Realm:
             Unsubscribe: self.broker.unsubscribe,
             Register: self._register,
             Unregister: self.dealer.unregister,
-            Cancel: self.dealer.cancel,
+            Cancel: self.dealer.canceling.cancel,
             Error: self.dealer.error,
             EventReceived: lambda session, message: [],
         }
@@ -337,7 +337,7 @@ class Realm:
 
     def wake(self, pending: PendingCall, now: float) -> list[Effect]:
         """Carry out a `WakeAt` whose time has come."""
-        return self.dealer.wake(pending, now)
+        return self.dealer.canceling.wake(pending, now)
 
     def serve_waiting(self, registration: Registration) -> list[Effect]:
         """Carry out a `ServeWaiting`."""
@@ -374,7 +374,7 @@ class Realm:
         due to transport payload size limits", basic/uri_reference.md).
         """
         if isinstance(message, Invocation | Result | Error):
-            return self.dealer.undeliverable(receiver, message, uri, text)
+            return self.dealer.canceling.undeliverable(receiver, message, uri, text)
         return []
 
 
