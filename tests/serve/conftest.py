@@ -10,6 +10,14 @@ from typing import Any
 import pytest
 from tests.serve.scene import ClockLoop
 
+from rocade.serve import flushing
+
+
+@pytest.fixture(autouse=True)
+def _flushed_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One flush is for all outboxes, however busy the machine is."""
+    monkeypatch.setattr(flushing, "FLUSH_SECONDS", 60.0)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
