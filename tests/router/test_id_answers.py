@@ -92,10 +92,16 @@ def test_what_comes_and_goes_meanwhile_does_no_harm(scene: Scene) -> None:
     listing.go_on(10)
 
     scene.register(other, "com.new")
-    for owner in [it for it in scene.realm.sessions.values() if it.registrations]:
-        scene.unregister(owner, next(iter(owner.registrations)))
+    before = {it.id for it in scene.realm.dealer.registrations.values() if it.uri.startswith("com.p")}
+    for owner in [it for it in scene.realm.sessions.values() if len(it.registrations) > 1]:
+        for end in (0, -2):  # one that has been looked at, and one that has not
+            scene.unregister(owner, list(owner.registrations)[end])
+    stayed = before & set(scene.realm.dealer.registrations)
 
-    assert sum(map(len, read(session, seen_through(listing, 7)).values())) == LONG
+    ids = [id for some in read(session, seen_through(listing, 7)).values() for id in some]
+    assert len(ids) == len(set(ids))
+    assert stayed <= set(ids) <= before
+    assert len(stayed) < len(ids) < len(before)
 
 
 def test_several_are_answered_in_turn(scene: Scene) -> None:
@@ -171,11 +177,41 @@ def test_long_lists_of_sessions_are_lists_of_their_ids(scene: Scene) -> None:
     assert listed("wamp.registration.list_callees", registration) == ids
 
 
-def test_many_subscriptions_that_match_are_a_list_of_their_ids(scene: Scene) -> None:
-    session = scene.join()
+@pytest.mark.parametrize("name", SERIALIZERS)
+def test_many_subscriptions_that_match_are_a_list_of_their_ids(scene: Scene, name: str) -> None:
+    session = scene.join(serializer=SERIALIZERS[name])
     for length in range(LONG + 1):
         scene.subscribe(session, "a" * (length + 1), match=Match.PREFIX)
 
-    effects = ask(scene, session, "wamp.subscription.match", "a" * 2000)
+    matching = work(ask(scene, session, "wamp.subscription.match", "a" * 2000))
 
-    assert read(session, effects) == list(session.subscriptions)
+    assert read(session, seen_through(matching, 1)) == list(session.subscriptions)
+
+
+def test_thousands_that_match_are_found_bit_by_bit_but_for_those_that_go_meanwhile(scene: Scene) -> None:
+    session, other = scene.join(), scene.join()
+    for number in range(2**12):
+        pattern = ".".join("" if number >> bit & 1 else "a" for bit in range(12))
+        scene.subscribe(session, pattern, match=Match.WILDCARD)
+    topic = ".".join("a" * 12)
+    matching = work(ask(scene, session, "wamp.subscription.match", topic))
+
+    assert matching.go_on(2) == []
+    gone = list(session.subscriptions)[-10:]
+    for subscription in gone:
+        scene.unsubscribe(session, subscription)
+    assert sent(ask(scene, other, "wamp.subscription.match", topic + ".b"), other)[0].args == [None]
+
+    ids = read(session, seen_through(matching, 1))
+    assert len(ids) == len(set(ids)) == 2**12 - len(gone)
+    assert set(ids) == set(session.subscriptions)
+
+
+def test_a_list_without_patterns_is_in_the_order_in_which_they_came(scene: Scene) -> None:
+    session = scene.join()
+    for number in range(LONG + 1):
+        scene.subscribe(session, f"com.t{number}")
+
+    ids = read(session, seen_through(work(scene.call(session, "wamp.subscription.list")), 1))
+
+    assert ids == {"exact": list(session.subscriptions), "prefix": [], "wildcard": []}

@@ -300,3 +300,25 @@ async def test_others_are_served_while_a_long_list_is_put_together_for_somebody_
     (ids,) = client.args(result[0])
     uris = [registration.uri for registration in gateway.realms["realm1"].dealer.registrations.values()]
     assert len(ids["exact"]) == sum(not uri.startswith("com.p1") for uri in uris)
+
+
+async def test_others_are_served_while_thousands_of_subscriptions_that_match_are_listed() -> None:
+    gateway = open_gateway()
+    (client, _), (other, _) = joined(gateway), joined(gateway)
+    for number in range(2**12):
+        client.subscribe(".".join("" if number >> bit & 1 else "a" for bit in range(12)), Match.WILDCARD)
+    client.take()
+    subscriptions = list(gateway.realms["realm1"].broker.subscriptions)
+
+    request = client.call("wamp.subscription.match", ".".join("a" * 12))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        other.call("wamp.session.count")
+        assert other.args(other.take_one()) == [2]
+        assert client.take() == []
+    result: list[Any] = []
+    await until(lambda: bool(result.extend(client.take()) or result))
+
+    (ids,) = client.args(result[0])
+    assert result[0].request == request
+    assert sorted(ids) == subscriptions

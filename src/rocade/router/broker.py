@@ -9,7 +9,6 @@ from rocade.errors import ApplicationError, LimitExceeded
 from rocade.router.effects import Deliver, Effect, Series
 from rocade.router.filters import Lists, lists_of, receivers
 from rocade.router.history import EventHistory, HistoryRule
-from rocade.router.id_answers import ids_by_match
 from rocade.router.kept import KeptEvent, keep
 from rocade.router.limits import NONE
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
@@ -377,17 +376,22 @@ class Broker:
 
     # --- what there is ----------------------------------------------------------------------------
 
-    def ids(self) -> dict[str, list[int]]:
-        """Ids of all subscriptions, by match policy."""
-        return ids_by_match(self.subscriptions, self._index)
+    def has_patterns(self) -> bool:
+        """Whether any of the subscriptions is a prefix or a wildcard."""
+        return self._index.has_patterns()
 
     def lookup(self, topic: str, match: Match) -> Subscription | None:
         """The subscription to exactly this topic or pattern."""
         return self._index.get(topic, match)
 
-    def matching(self, topic: str) -> list[Subscription]:
-        """All subscriptions that an event on this topic is for; none if there can be no such event."""
-        return self._index.matching(topic) if is_uri(topic, strict=self._strict) else []
+    def matching(self, topic: str, rest: list[Iterator[Subscription]]) -> list[Subscription]:
+        """All subscriptions that an event on this topic is for; none if there can be no such event.
+
+        Args:
+            topic: what it would be published to.
+            rest: if there are thousands more, they are added to this, see `PatternIndex.matching`.
+        """
+        return self._index.matching(topic, rest) if is_uri(topic, strict=self._strict) else []
 
     def check_topic(self, topic: str) -> None:
         """Make sure that clients may publish to a topic, as far as its name is concerned.

@@ -1,4 +1,4 @@
-"""Ending calls that their callees have not answered: canceled, timed out, undeliverable, or left by one of the two ends.
+"""Ending calls that their callees have not answered: canceled, timed out, undeliverable, or left by one of both ends.
 
 Specification: advanced/rpc_call_canceling.md, advanced/rpc_call_timeout.md, basic/remote_procedure_call.md.
 """

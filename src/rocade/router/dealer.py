@@ -18,7 +18,6 @@ from rocade.router.dispatch import (
     Dispatcher,
 )
 from rocade.router.effects import CancelWake, Deliver, Effect
-from rocade.router.id_answers import ids_by_match
 from rocade.router.limits import NONE, refuse_call, refuse_invocation
 from rocade.router.meta_events import Announcer, Hears, Lifecycle
 from rocade.router.meta_registrations import registration_details
@@ -405,9 +404,9 @@ class Dealer:
 
     # --- what there is ----------------------------------------------------------------------------
 
-    def ids(self) -> dict[str, list[int]]:
-        """Ids of all registrations, by match policy."""
-        return ids_by_match(self.registrations, self._index)
+    def has_patterns(self) -> bool:
+        """Whether any of the registrations is a prefix or a wildcard."""
+        return self._index.has_patterns()
 
     def lookup(self, procedure: str, match: Match) -> Registration | None:
         """The registration of exactly this procedure or pattern."""

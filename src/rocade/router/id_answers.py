@@ -1,11 +1,11 @@
-"""Long lists of ids that meta procedures answer: one after the other, and where each id has to be thought about, bit by
-bit. Others have their turns meanwhile."""
+"""Long lists of ids that meta procedures answer: one after the other, and each bit by bit. Others have their turns
+meanwhile."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Mapping
-from itertools import chain
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rocade.errors import ApplicationError
@@ -15,14 +15,16 @@ from rocade.wamp.id_lists import ids_payload
 from rocade.wamp.messages import Match, Result, ResultDetails
 
 if TYPE_CHECKING:
-    from rocade.router.patterns import PatternIndex
     from rocade.router.realm import Realm
     from rocade.router.session import Session
 
-__all__ = ["LONG", "IdAnswers", "ids_by_match"]
+__all__ = ["AT_ONCE", "LONG", "IdAnswers"]
 
 LONG = 500
 """Lists of no more ids than this are answered at once: to think about each takes 1 to 2 ms, if that must be."""
+
+AT_ONCE = 100
+"""Things whose ids are looked at in one step, where that is all there is to it."""
 
 MAX_WAITING = 100
 """Long answers that one session may be waiting for."""
@@ -30,10 +32,15 @@ MAX_WAITING = 100
 Ids = list[int] | dict[str, list[int]]
 
 
-class Listed(Protocol):
-    """What has an id: a subscription or a registration."""
+class HasId(Protocol):
+    """A session, a subscription or a registration."""
 
     id: int
+
+
+class Listed(HasId, Protocol):
+    """A subscription or a registration."""
+
     uri: str
     match: Match
 
@@ -41,24 +48,10 @@ class Listed(Protocol):
 T = TypeVar("T", bound=Listed)
 
 
-def ids_by_match(by_id: Mapping[int, T], index: PatternIndex[T]) -> dict[str, list[int]]:
-    """All ids, by match policy.
-
-    Args:
-        by_id: id -> what it is of.
-        index: the same, by URI or pattern.
-    """
-    patterns = {match.value: sorted(it.id for it in index.values(match)) for match in (Match.PREFIX, Match.WILDCARD)}
-    some = frozenset(chain.from_iterable(patterns.values()))
-    # There may be a million: not even one attribute of each is looked at.
-    exact = [id for id in by_id if id not in some] if some else list(by_id)
-    return {Match.EXACT.value: exact, **patterns}
-
-
 class IdAnswers:
     """Answers that take long: there are many ids, or of each it must be found out whether the caller may see it.
 
-    One is found after the other, in turn for those who wait for some; what there is then is what counts.
+    One is found after the other, in turn for those who wait for some. What is there then, and stays, is in it.
 
     Attributes:
         is_over: whether nobody waits.
@@ -75,47 +68,45 @@ class IdAnswers:
         self._realm = realm
         # caller -> its calls; the first one's is being answered
         self._waiting: OrderedDict[Session, deque[tuple[int, Callable[[], Generator[None, None, Ids]]]]] = OrderedDict()
-        self._now: Generator[None, None, Ids] | None = None
+        self._now: Generator[None, None, Effect] | None = None
 
-    def all(self, caller: Session, count: int, ids: Callable[[], Ids]) -> Answer:
-        """Ids that the caller may see.
+    def all(self, caller: Session, count: int, things: Callable[[], Iterable[HasId]]) -> Answer:
+        """A list of ids.
 
         Args:
             caller: who asks.
             count: how many there are, about.
-            ids: makes the list, or several by name.
+            things: what they are of. They are called for once, and may come and go while one after the other is taken.
         Raises:
             ApplicationError: wamp.error.limit_exceeded: the caller waits for many answers already.
         """
+        return self._answer(caller, count, lambda: _in_a_list(things()))
 
-        def found() -> Generator[None, None, Ids]:
-            yield
-            return ids()
-
-        return Answer([ids()]) if count <= LONG else self._later(caller, found)
-
-    def visible(self, caller: Session, things: Mapping[int, T], may_see: Callable[[T], bool]) -> Answer:
-        """The ids of those things that the caller may see, by match policy.
+    def by_match(
+        self,
+        caller: Session,
+        things: Mapping[int, T],
+        *,
+        has_patterns: bool = True,
+        may_see: Callable[[T], bool] | None = None,
+    ) -> Answer:
+        """The ids of all that there is, or of what the caller may see, by match policy.
 
         Args:
             caller: who asks.
             things: id -> all that there is.
-            may_see: whether the caller may see one of them.
+            has_patterns: whether some of them may be prefixes or wildcards.
+            may_see: whether the caller may see one of them; None if it sees all.
         Raises:
             ApplicationError: wamp.error.limit_exceeded: the caller waits for many answers already.
         """
+        if may_see is None and not has_patterns:
+            return self._answer(caller, len(things), lambda: _of_exact(things))
+        return self._answer(caller, len(things), lambda: _by_match(things, may_see))
 
-        def found() -> Generator[None, None, Ids]:
-            ids: dict[str, list[int]] = {match.value: [] for match in Match}
-            for thing in list(things.values()):
-                if may_see(thing):
-                    ids[thing.match.value].append(thing.id)
-                yield
-            return ids
-
-        return Answer([_result(found())]) if len(things) <= LONG else self._later(caller, found)
-
-    def _later(self, caller: Session, found: Callable[[], Generator[None, None, Ids]]) -> Answer:
+    def _answer(self, caller: Session, count: int, found: Callable[[], Generator[None, None, Ids]]) -> Answer:
+        if count <= LONG:
+            return Answer([_result(found())])
         if len(self._waiting.get(caller, ())) >= MAX_WAITING:
             raise ApplicationError("wamp.error.limit_exceeded", f"{MAX_WAITING} long answers are on their way already")
 
@@ -129,7 +120,7 @@ class IdAnswers:
         return Answer(begin=begin)
 
     def go_on(self, most: int) -> list[Effect]:
-        """Look at so many things, at most.
+        """Do so many steps, at most.
 
         Returns:
             RESULT to those whose answers are complete.
@@ -145,12 +136,12 @@ class IdAnswers:
                 self._now = None
                 continue
             request, found = calls[0]
-            self._now = self._now or found()
+            self._now = self._now or _answered(caller, request, found())
             try:
                 next(self._now)
             except StopIteration as result:
                 self._now = None
-                effects.append(_answered(caller, request, result.value))
+                effects.append(result.value)
                 self._done(caller)
             except Exception:
                 self._now = None
@@ -169,9 +160,53 @@ class IdAnswers:
         self.is_over = not self._waiting
 
 
-def _answered(caller: Session, request: int, ids: Ids) -> Effect:
-    result = Result(request, ResultDetails(), ids_payload(caller.serializer, ids))
-    return Deliver(result, (caller,), caller.serializer)
+def _answered(caller: Session, request: int, found: Generator[None, None, Ids]) -> Generator[None, None, Effect]:
+    """RESULT with the ids that are found."""
+    ids = yield from found
+    serializer = caller.serializer
+    args = yield from ids_payload(serializer, ids)
+    return Deliver(Result(request, ResultDetails(), args), (caller,), serializer)
+
+
+def _in_a_list(things: Iterable[HasId]) -> Generator[None, None, list[int]]:
+    ids: list[int] = []
+    rest = iter(things)
+    while some := [thing.id for thing in islice(rest, AT_ONCE)]:
+        ids += some
+        yield
+    return ids
+
+
+def _of_exact(things: Mapping[int, Listed]) -> Generator[None, None, dict[str, list[int]]]:
+    """As `_by_match`, where it is known: there may be a million, and not even one attribute of each is looked at."""
+    yield
+    return {match.value: list(things) if match is Match.EXACT else [] for match in Match}
+
+
+def _by_match(
+    things: Mapping[int, T], may_see: Callable[[T], bool] | None
+) -> Generator[None, None, dict[str, list[int]]]:
+    ids: dict[str, list[int]] = {match.value: [] for match in Match}
+    exact, prefix, wildcard = Match.EXACT, Match.PREFIX, Match.WILDCARD
+    for some in _in_portions(things, AT_ONCE if may_see is None else 1):
+        seen = some if may_see is None else [thing for thing in some if may_see(thing)]
+        exacts = [thing.id for thing in seen if thing.match is exact]
+        ids[exact.value] += exacts
+        if len(exacts) != len(seen):
+            ids[prefix.value] += [thing.id for thing in seen if thing.match is prefix]
+            ids[wildcard.value] += [thing.id for thing in seen if thing.match is wildcard]
+        yield
+    return ids
+
+
+def _in_portions(things: Mapping[int, T], most: int) -> Iterator[list[T]]:
+    """All that is there now, in its order, but for what goes before it comes to it."""
+    ids = list(things)
+    ids.reverse()  # from its end a list can be shortened
+    while ids:
+        some = ids[: -most - 1 : -1]
+        del ids[-most:]
+        yield [things[id] for id in some if id in things]
 
 
 def _result(steps: Generator[None, None, Ids]) -> Ids:

@@ -54,9 +54,11 @@ class RegistrationMeta:
         """Ids of all registrations, for each match policy."""
         answers, dealer, may_use = self._realm.meta.id_answers, self._dealer, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return answers.all(caller, len(dealer.registrations), dealer.ids)
-        return answers.visible(
-            caller, dealer.registrations, lambda registration: may_use(caller, registration.uri, registration.match)
+            return answers.by_match(caller, dealer.registrations, has_patterns=dealer.has_patterns())
+        return answers.by_match(
+            caller,
+            dealer.registrations,
+            may_see=lambda registration: may_use(caller, registration.uri, registration.match),
         )
 
     def lookup(self, caller: Session, procedure: str, options: RegisterOptions | None = None) -> Answer:
@@ -84,7 +86,7 @@ class RegistrationMeta:
         """Ids of the sessions that have registered."""
         found = self._find(caller, "wamp.registration.list_callees", registration)
         callees = found.callees
-        return self._realm.meta.id_answers.all(caller, len(callees), lambda: [session.id for session in callees])
+        return self._realm.meta.id_answers.all(caller, len(callees), lambda: list(callees))
 
     def count_callees(self, caller: Session, registration: Id) -> Answer:
         """How many sessions have registered."""

@@ -73,9 +73,7 @@ class SessionMeta:
     def ids(self, caller: Session, filter_authroles: list[str] | None = None) -> Answer:
         """Ids of all sessions, or of those of certain roles."""
         count = len(self._realm.sessions)
-        return self._realm.meta.id_answers.all(
-            caller, count, lambda: [session.id for session in self._of_roles(filter_authroles)]
-        )
+        return self._realm.meta.id_answers.all(caller, count, lambda: list(self._of_roles(filter_authroles)))
 
     def get(self, caller: Session, session: Id) -> Answer:
         """What on_join told about a session."""

@@ -5,7 +5,8 @@ Specification: advanced/meta_api_subscriptions.md, advanced/pubsub_subscription_
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from rocade.errors import ApplicationError
@@ -16,7 +17,6 @@ from rocade.router.meta_sessions import checked_reason, no_such_session
 from rocade.router.permissions import Action
 from rocade.router.session import Session
 from rocade.router.visibility import Visibility
-from rocade.wamp.id_lists import ids_payload
 from rocade.wamp.messages import Id, Match, SubscribeOptions
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ class SubscriptionMeta:
         """Ids of all subscriptions, for each match policy."""
         answers, broker, may_use = self._realm.meta.id_answers, self._broker, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return answers.all(caller, len(broker.subscriptions), broker.ids)
-        return answers.visible(
-            caller, broker.subscriptions, lambda subscription: may_use(caller, subscription.uri, subscription.match)
+            return answers.by_match(caller, broker.subscriptions, has_patterns=broker.has_patterns())
+        return answers.by_match(
+            caller,
+            broker.subscriptions,
+            may_see=lambda subscription: may_use(caller, subscription.uri, subscription.match),
         )
 
     def lookup(self, caller: Session, topic: str, options: SubscribeOptions | None = None) -> Answer:
@@ -71,11 +73,12 @@ class SubscriptionMeta:
 
     def match(self, caller: Session, topic: str) -> Answer:
         """Ids of all subscriptions that an event on this topic is for, or null."""
-        found = self._broker.matching(topic)
-        if found and not self._visibility.sees(caller, "wamp.subscription.match", topic, Match.EXACT):
-            found = []
-        ids = [subscription.id for subscription in found]
-        return Answer(ids_payload(caller.serializer, ids) if len(ids) > LONG else [ids or None])
+        rest: list[Iterator[Subscription]] = []
+        found = self._broker.matching(topic, rest)
+        if not (found or rest) or not self._visibility.sees(caller, "wamp.subscription.match", topic, Match.EXACT):
+            return Answer([None])
+        count = LONG + 1 if rest else len(found)
+        return self._realm.meta.id_answers.all(caller, count, lambda: chain(found, *rest))
 
     def get(self, caller: Session, subscription: Id) -> Answer:
         """What on_create told about a subscription."""
@@ -85,7 +88,7 @@ class SubscriptionMeta:
         """Ids of the sessions that are subscribed."""
         found = self._find(caller, "wamp.subscription.list_subscribers", subscription)
         some = found.subscribers
-        return self._realm.meta.id_answers.all(caller, len(some), lambda: [session.id for session in some])
+        return self._realm.meta.id_answers.all(caller, len(some), lambda: list(some))
 
     def count_subscribers(self, caller: Session, subscription: Id) -> Answer:
         """How many sessions are subscribed."""
