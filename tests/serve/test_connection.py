@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
@@ -9,6 +11,7 @@ from rocade.errors import HandshakeRefused, ProtocolViolation
 from rocade.router.realm import Realm
 from rocade.serve import connection as connection_module
 from rocade.serve.authentication import Anonymous, Attempt, Identity
+from rocade.wamp import patience
 from rocade.wamp.messages import (
     Abort,
     Authenticate,
@@ -58,6 +61,30 @@ async def test_welcome_says_who_the_client_is_and_what_the_router_can() -> None:
     assert details.authid
     assert details.roles.broker is not None
     assert details.roles.dealer is not None
+
+
+def say_hello_that_takes_long(client: Client, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send a HELLO that is decoded in time only after it has taken too long so many times."""
+    looks = itertools.count()
+    # Each time somebody looks at the clock when he begins, and once more when a second is over.
+    monkeypatch.setattr(patience, "_clock", lambda: float(min(next(looks), 2 * times - 1)))
+    client.hello(authextra={str(number): number for number in range(500)})
+
+
+async def test_a_hello_that_a_busy_machine_took_long_to_decode_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(open_gateway(), wire=WIRES["cbor"])
+
+    say_hello_that_takes_long(client, 1, monkeypatch)
+
+    assert type(client.take_one()) is Welcome
+
+
+async def test_a_hello_that_takes_long_each_time_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(open_gateway(), wire=WIRES["cbor"])
+
+    say_hello_that_takes_long(client, 2, monkeypatch)
+
+    assert_aborted(client, text="messages are to be simple")
 
 
 async def test_every_session_has_an_id_of_its_own() -> None:

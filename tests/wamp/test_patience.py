@@ -286,7 +286,7 @@ def test_long_json_that_no_repair_could_help_is_refused_at_once() -> None:
 
 @pytest.mark.parametrize("target", [JSON, CBOR], ids=str)
 def test_a_payload_whose_keys_are_no_texts_is_translated_by_somebody_patient(target: Serializer) -> None:
-    message = MSGPACK.decode(publish(MSGPACK, [dict.fromkeys(range(200), "x")]), is_patient=True)
+    message = MSGPACK.decode(publish(MSGPACK, [dict.fromkeys(range(500), "x")]), is_patient=True)
 
     with pytest.raises(TranslationTakesLong):
         target.encode(message, MSGPACK)

@@ -193,10 +193,18 @@ class Connection:
 
     def _decode_elsewhere(self, data: bytes | memoryview, why: DecodingTakesLong) -> None:
         """Take a message that is not long, but such that decoding it would hold the loop; it has been counted."""
-        if self.state in _WITHOUT_SESSION:
-            self.violated(ProtocolViolation(f"without a session, messages are to be simple: {why}"))
-        else:
+        if self.state not in _WITHOUT_SESSION:
             self._look_through(data)
+            return
+        try:
+            # It may be the machine that was busy with something else.
+            self._handle(self._decode(data))  # type: ignore[arg-type]
+        except ProtocolViolation as violation:
+            self.violated(violation)
+        except DecodingTakesLong:
+            self.violated(ProtocolViolation(f"without a session, messages are to be simple: {why}"))
+        except Exception:
+            self.failed()
 
     def _look_through(self, data: bytes | memoryview) -> None:
         # What the client has sent behind it stays in the link; what comes all the same is taken in its turn.

@@ -54,6 +54,7 @@ _IN_HASTE = (500e-6, 30e-9)
 _IN_HASTE_TO_LOAD = (500e-6, 100e-9)
 _PATIENTLY = (0.5, 1e-6)
 
+_FIRST_READ_BYTES = 512
 _READ_BYTES = 4096
 
 _MOST_HEAD_VALUES = 8 * 1024
@@ -73,7 +74,7 @@ class _Timed(io.BytesIO):
 
     patience: Patience
     is_over = False
-    _next = _bytes = SHORT_BYTES
+    _next = _bytes = _FIRST_READ_BYTES
 
     def read(self, size: int | None = -1, /) -> bytes:
         """So many bytes, or some more.

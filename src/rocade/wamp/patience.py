@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 __all__ = ["REPAIRED_BYTES", "SHORT_BYTES", "Patience", "time_with"]
 
-SHORT_BYTES = 512
+SHORT_BYTES = 2048
 """Longest binary message or payload in which no maps are feared that are made to take long.
 
 A dictionary takes a time that grows with the square of its size when its keys are chosen such that their hashes are the
-same. Those of texts and of binary have a secret in them, those of all else do not; so few of these do no harm.
+same. Those of texts and of binary have a secret in them, those of all else do not; so few of these take no more than
+half a millisecond. A HELLO is hardly ever longer: none depends on how busy the machine is.
 """
 
 REPAIRED_BYTES = 16 * 1024
