@@ -161,6 +161,21 @@ def test_an_answer_that_fails_does_not_keep_the_others(scene: Scene, monkeypatch
     assert len(sent(effects, two)) == 1
 
 
+def test_an_answer_that_fails_costs_nobody_a_complete_one(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    full(scene)
+    one, two = scene.join(), onlooker(scene)
+    listing = work(scene.call(one, "wamp.registration.list"))
+    scene.call(two, "wamp.registration.list")
+    monkeypatch.setattr(scene.realm, "authorize", lambda *args, **options: 1 / 0)
+
+    effects = listing.go_on(100_000)
+
+    assert sum(map(len, read(one, effects).values())) == 2 * LONG
+    with pytest.raises(ZeroDivisionError):
+        listing.go_on(100_000)
+    assert listing.is_over
+
+
 def test_long_lists_of_sessions_are_lists_of_their_ids(scene: Scene) -> None:
     sessions = [scene.join() for _ in range(LONG + 1)]
     for session in sessions:

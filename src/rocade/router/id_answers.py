@@ -123,9 +123,8 @@ class IdAnswers:
         """Do so many steps, at most.
 
         Returns:
-            RESULT to those whose answers are complete.
+            RESULT, as soon as an answer is complete: what comes then may fail.
         """
-        effects: list[Effect] = []
         waiting = self._waiting
         for _ in range(most):
             if not waiting:
@@ -140,18 +139,17 @@ class IdAnswers:
             try:
                 next(self._now)
             except StopIteration as result:
-                self._now = None
-                effects.append(result.value)
                 self._done(caller)
+                return [result.value]
             except Exception:
-                self._now = None
                 self._done(caller)
                 raise
         self.is_over = not waiting
-        return effects
+        return []
 
     def _done(self, caller: Session) -> None:
         """The first call is answered, or never will be: now it is the turn of somebody else."""
+        self._now = None
         calls = self._waiting[caller]
         calls.popleft()
         self._waiting.move_to_end(caller)
