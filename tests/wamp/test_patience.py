@@ -292,7 +292,7 @@ def test_a_payload_whose_keys_are_no_texts_is_translated_by_somebody_patient(tar
         target.encode(message, MSGPACK)
 
     translated = target.decode(bytes(target.encode(message, MSGPACK, 10_000)), is_patient=True)
-    keys = map(str, range(200)) if target is JSON else range(200)
+    keys = map(str, range(500)) if target is JSON else range(500)
     assert target.load(translated.args) == [dict.fromkeys(keys, "x")]  # type: ignore[attr-defined]
 
 
