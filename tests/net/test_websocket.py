@@ -5,12 +5,27 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from tests.net.conftest import Run
-from tests.net.harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, client_frame, serving, upgrade_request
+from tests.net.harness import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Client,
+    Echo,
+    Server,
+    client_frame,
+    serving,
+    upgrade_request,
+)
 
+from rocade.net.link import Link
 from rocade.net.websocket import InvalidClose, WebSocketOptions, decode_close, encode_close
 
 
@@ -408,6 +423,51 @@ def test_messages_read_before_a_pause_come_first_and_can_be_paused_again(run: Ru
             assert await client.read_close() == 1000
             assert await receiver.lost == "closed by peer (1000)"
             assert receiver.messages == expected
+
+    run(main())
+
+
+class Pausing(Echo):
+    """Pauses its link at the first message, and does something at the second."""
+
+    def __init__(self, link: Link, at_second: Callable[[], None]) -> None:
+        super().__init__(link)
+        self.echoes = False
+        self.at_second = at_second
+
+    def message_received(self, data: bytes) -> None:
+        super().message_received(data)
+        if len(self.messages) == 1:
+            self.link.pause_reading()
+        else:
+            self.at_second()
+
+
+async def pausing(server: Server, at_second: Callable[[Link], None], behind: bytes) -> tuple[Client, Pausing]:
+    """A connection that has one message, and twenty more and something behind them that had to wait."""
+    receivers: list[Pausing] = []
+
+    def connected(link: Link) -> Pausing:
+        receivers.append(Pausing(link, lambda: at_second(link)))
+        return receivers[-1]
+
+    server.websocket.connected = connected
+    client = await server.connect()
+    client.upgrade()
+    await client.head()
+    (receiver,) = receivers
+    client.send(b"".join(client_frame(TEXT, b"%d" % number) for number in range(21)) + behind)
+    await receiver.until(lambda: bool(receiver.messages))
+    receiver.link.resume_reading()
+    return client, receiver
+
+
+def test_an_aborted_link_delivers_nothing_that_had_to_wait(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as server:
+            _, receiver = await pausing(server, lambda link: link.abort(), b"")
+            assert await receiver.lost == "aborted"
+            assert receiver.messages == [b"0", b"1"]
 
     run(main())
 

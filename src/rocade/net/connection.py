@@ -412,6 +412,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             self._open = False
             self._reason = self._reason or reason
             self._deliver = _discard
+            self._held = None
             self._rest = self._finish = None
             self._transport.abort()
 
