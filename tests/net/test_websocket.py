@@ -472,6 +472,24 @@ def test_an_aborted_link_delivers_nothing_that_had_to_wait(run: Run) -> None:
     run(main())
 
 
+def test_a_receiver_that_raises_at_what_had_to_wait_ends_the_connection_although_the_peer_has_closed(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_link: Link) -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with serving() as server:
+            client, receiver = await pausing(server, broken, client_frame(CLOSE, b"\x03\xe8"))
+            assert await client.read_close() == 1011
+            assert await client.rest() == b""
+            assert await receiver.lost == "protocol error: internal error"
+            assert receiver.messages == [b"0", b"1"]
+
+    run(main())
+    assert "could not be handled" in caplog.text
+
+
 def test_closing_a_paused_link_completes(run: Run) -> None:
     async def main() -> None:
         async with serving() as server:

@@ -530,6 +530,9 @@ class WebSocketConnection(StreamLink, WSListener):
         self._lose(self._reason)
 
     def _broken(self) -> None:
+        if self._receiver is not None:
+            # The peer's CLOSE may be there, behind the message with which we failed.
+            self._ended = False
         self._fail(INTERNAL_ERROR, "internal error")
 
     def _ignore_input(self) -> None:
