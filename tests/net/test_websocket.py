@@ -609,6 +609,29 @@ def test_one_read_is_bounded(run: Run) -> None:
     run(main())
 
 
+def test_a_closed_connection_lets_go_of_its_receiver(run: Run) -> None:
+    async def open_and_close(server: Server) -> tuple[Link, weakref.ref[Echo]]:
+        client, receiver = await server.open_websocket()
+        receiver.echoes = False
+        client.send(b"".join(client_frame(TEXT, b"%d" % number) for number in range(2000)))
+        await receiver.until(lambda: len(receiver.messages) == 2000)
+        client.frame(CLOSE)
+        await client.rest()
+        await receiver.lost
+        await server.until_connections(0)
+        link = receiver.link
+        receiver.link = None  # type: ignore[assignment]
+        return link, weakref.ref(server.receivers.pop())
+
+    async def main() -> None:
+        async with serving() as server:
+            link, receiver = await open_and_close(server)
+            gc.collect()
+            assert receiver() is None, link
+
+    run(main())
+
+
 def test_a_closed_connection_leaves_nothing_behind(run: Run) -> None:
     async def main() -> None:
         async with serving() as server:

@@ -424,7 +424,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def _stop_delivering(self) -> None:
         """Nothing is delivered any more; what arrives is read and thrown away."""
-        self._deliver = _discard
+        self._deliver = self._turn_way = _discard
         self._held = None
         self._unwanted = False
         self._flooded = False
