@@ -663,6 +663,24 @@ def test_a_silent_peer_is_pinged_and_dropped(run: Run) -> None:
     run(main())
 
 
+def test_a_peer_that_says_nothing_but_reads_a_long_message_slowly_is_not_dropped(run: Run) -> None:
+    async def main() -> None:
+        async with serving(websocket={"ping_interval": 0.1, "ping_timeout": 1.0}) as server:
+            client = await server.connect(receive_buffer=65536)
+            client.upgrade()
+            await client.head()
+            (receiver,) = server.receivers
+            size = 48 * 1024 * 1024
+            receiver.link.write([receiver.link.wire.frame(bytes(size))])
+            read = 0
+            while read < size and not receiver.lost.done():
+                read += len(await client.reader.read(131072))
+                await asyncio.sleep(0.005)
+            assert not receiver.lost.done(), receiver.lost.result()
+
+    run(main())
+
+
 def test_the_receiver_knows_the_connection(run: Run) -> None:
     async def main() -> None:
         async with serving() as server:

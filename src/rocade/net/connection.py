@@ -365,6 +365,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def resume_writing(self) -> None:
         """The transport's buffer is below its low-water mark."""
+        # The peer reads, although it may have nothing to say, and may not have come to our ping yet.
+        self.heard = True
         self._writing_paused = False
         if self._rest is None:
             self._writable_again()
