@@ -217,7 +217,7 @@ def test_a_receiver_that_raises_ends_its_connection_only(run: Run, caplog: pytes
             def broken(_data: bytes) -> None:
                 raise ZeroDivisionError
 
-            receiver.link._deliver = broken  # type: ignore[attr-defined]
+            receiver.link._reading.deliver = broken  # type: ignore[attr-defined]
             client.raw_frame(b"x")
             assert await client.rest() == b""
             assert await receiver.lost == "internal error"

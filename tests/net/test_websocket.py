@@ -25,8 +25,9 @@ from tests.net.harness import (
     upgrade_request,
 )
 
+from rocade.net.close_frames import InvalidClose, decode_close, encode_close
 from rocade.net.link import Link
-from rocade.net.websocket import InvalidClose, WebSocketOptions, decode_close, encode_close
+from rocade.net.websocket import WebSocketOptions
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1 << 20])
@@ -326,7 +327,7 @@ def test_a_receiver_that_raises_ends_its_connection_only(run: Run, caplog: pytes
             def broken(_data: bytes) -> None:
                 raise ZeroDivisionError
 
-            receiver.link._deliver = broken  # type: ignore[attr-defined]
+            receiver.link._reading.deliver = broken  # type: ignore[attr-defined]
             client.frame(TEXT, b"x")
             assert await client.read_close() == 1011
             await receiver.lost
@@ -411,7 +412,7 @@ def test_messages_read_before_a_pause_come_first_and_can_be_paused_again(run: Ru
                 original(data)
                 receiver.link.pause_reading()
 
-            receiver.link._deliver = receiver.message_received = one_at_a_time  # type: ignore[attr-defined, method-assign]
+            receiver.link._reading.deliver = receiver.message_received = one_at_a_time  # type: ignore[attr-defined, method-assign]
             expected = [str(number).encode() for number in range(20)]
             client.send(b"".join(client_frame(TEXT, message) for message in expected))
             client.frame(CLOSE, b"\x03\xe8")
