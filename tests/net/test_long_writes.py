@@ -13,7 +13,7 @@ import pytest
 from tests.net.harness import CLOSE, PING, PONG, TEXT, Client, Server, serving
 
 from rocade.net.deflate import DeflateOptions
-from rocade.net.long_writes import LONG_WRITE, SLICE_BYTES, LongWrites, next_slice, slices_of
+from rocade.net.long_writes import LONG_WRITE, SLICE_BYTES, LongWrite, LongWrites, next_slice, slices_of
 from rocade.wamp.framing import frame_message
 from rocade.wamp.pieces import LONG_BYTES, Pieces
 
@@ -96,6 +96,76 @@ def test_connections_write_in_turn(run: Run) -> None:
 
     run(main())
     assert written == ["a", "b", "c", "a", "c", "a"]
+
+
+# --- one long write ------------------------------------------------------------------------------------
+
+
+class Wire:
+    """Where a long write goes, and what became of it."""
+
+    def __init__(self, *, is_paused: bool = False) -> None:
+        self.written: list[bytes] = []
+        self.news: list[str] = []
+        self.turns = LongWrites(asyncio.get_running_loop())
+        self.rest = LongWrite(
+            self.turns,
+            self.write,
+            lambda: self.news.append("done"),
+            [b"a" * SLICE_BYTES, b"b" * SLICE_BYTES],
+            2 * SLICE_BYTES,
+            is_paused=is_paused,
+        )
+
+    def write(self, parts: Any) -> None:
+        self.written.append(b"".join(parts))
+        if self.written[-1][:1] == b"a":
+            self.rest.pause()
+
+
+def test_a_long_write_waits_for_a_slow_peer_and_ends_once(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire()
+        wire.rest.finish = lambda: wire.news.append("finished")
+        wire.rest.append([b"c"], 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a"]
+        assert wire.rest.size == SLICE_BYTES + 1
+        assert wire.news == []
+        wire.rest.resume()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a", b"b", b"c"]
+        assert wire.rest.size == 0
+        assert wire.news == ["done", "finished"]
+
+    run(main())
+
+
+def test_a_long_write_for_a_peer_that_does_not_read_waits_from_the_beginning(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire(is_paused=True)
+        await asyncio.sleep(0)
+        assert wire.written == []
+        wire.rest.resume()
+        await asyncio.sleep(0)
+        assert wire.written == [b"a" * SLICE_BYTES]
+
+    run(main())
+
+
+def test_a_long_write_that_is_dropped_writes_no_more_and_never_ends(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire()
+        wire.rest.finish = lambda: wire.news.append("finished")
+        wire.rest.drop()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert wire.written == []
+        assert wire.news == []
+
+    run(main())
 
 
 # --- connections --------------------------------------------------------------------------------------

@@ -25,7 +25,6 @@ from tests.net.harness import (
     upgrade_request,
 )
 
-from rocade.net.close_frames import InvalidClose, decode_close, encode_close
 from rocade.net.link import Link
 from rocade.net.websocket import WebSocketOptions
 
@@ -703,16 +702,3 @@ def test_options_that_make_no_sense_are_refused() -> None:
         WebSocketOptions(serializers=())
     with pytest.raises(ValueError, match="max_message_bytes"):
         WebSocketOptions(max_message_bytes=0)
-
-
-def test_a_reason_for_closing_is_cut_at_a_character() -> None:
-    payload = encode_close(1000, "€" * 50)
-
-    assert decode_close(payload) == (1000, "€" * 41)
-    assert len(payload) == 125
-
-
-def test_an_empty_close_has_no_code() -> None:
-    assert decode_close(b"") == (None, "")
-    with pytest.raises(InvalidClose):
-        decode_close(b"\x00")
