@@ -280,10 +280,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
             parts, size: see `LongWrite`.
         """
         if self._rest is None:
-            turns = self._surroundings.long_writes
-            self._rest = LongWrite(
-                turns, self._write_lines, self._rest_is_written, parts, size, is_paused=self._writing_paused
-            )
+            turns, done, failed = self._surroundings.long_writes, self._rest_is_written, self._rest_has_failed
+            self._rest = LongWrite(turns, self._write_lines, done, failed, parts, size, is_paused=self._writing_paused)
             self._loop.call_soon(self._report_writing)
         else:
             self._rest.append(parts, size)
@@ -291,6 +289,10 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
     def _rest_is_written(self) -> None:
         self._rest = None
         self._writable_again()
+
+    def _rest_has_failed(self) -> None:
+        logger.exception("%s: a long message could not be written", self)
+        self._drop("internal error")
 
     def _drop_rest(self) -> None:
         if self._rest is not None:

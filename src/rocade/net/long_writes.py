@@ -39,6 +39,9 @@ class Writer(Protocol):
             Its bytes; None if nothing is left, or the peer reads too slowly: there are no more turns.
         """
 
+    def failed(self) -> None:
+        """That raised an exception, which is being handled; there are no more turns."""
+
 
 class LongWrites:
     """The connections of one listener that have more to write than is handed over at once."""
@@ -64,7 +67,11 @@ class LongWrites:
         written = 0
         while self._writers and written < ROUND_BYTES and perf_counter() < end:
             writer = self._writers[0]
-            size = writer.write_slice()
+            size = None
+            try:
+                size = writer.write_slice()
+            except Exception:
+                writer.failed()
             # In this order, or `add` would start another round meanwhile.
             if size is not None:
                 written += size
@@ -82,13 +89,14 @@ class LongWrite:
         finish: what is to be done once all is written.
     """
 
-    __slots__ = ("_done", "_has_turn", "_is_paused", "_parts", "_turns", "_write", "finish", "size")
+    __slots__ = ("_done", "_failed", "_has_turn", "_is_paused", "_parts", "_turns", "_write", "finish", "size")
 
     def __init__(
         self,
         turns: LongWrites,
         write: Callable[[Sequence[Any]], None],
         done: Callable[[], None],
+        failed: Callable[[], None],
         parts: Iterable[Any],
         size: int,
         *,
@@ -99,6 +107,7 @@ class LongWrite:
             turns: of all connections of the listener.
             write: hands objects with a buffer over.
             done: called once all is handed over, before `finish`.
+            failed: called instead if there was an exception, which is being handled.
             parts: as `next_slice` takes them.
             size: bytes of all of them, more or less.
             is_paused: whether to wait until the peer reads, see `resume`.
@@ -106,6 +115,7 @@ class LongWrite:
         self._turns = turns
         self._write = write
         self._done = done
+        self._failed = failed
         self._parts = deque(parts)
         self.size = size
         self.finish: Callable[[], None] | None = None
@@ -155,6 +165,11 @@ class LongWrite:
                 self.finish()
         self._has_turn = False
         return None
+
+    def failed(self) -> None:
+        """See `Writer`."""
+        self.drop()
+        self._failed()
 
 
 def next_slice(rest: deque[Any]) -> list[Any]:
