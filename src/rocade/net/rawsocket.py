@@ -248,7 +248,8 @@ class RawSocketConnection(StreamLink):
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._answer(_PING_FRAME)
+        if self._open:
+            self._put(_PING_FRAME)
 
     # The rest.
 

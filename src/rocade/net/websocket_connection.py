@@ -190,7 +190,8 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._answer(self._control_frame(PING, b""))
+        if self._open:
+            self._put(self._control_frame(PING, b""))
 
     # Frames.
 
