@@ -313,20 +313,22 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         elif self._transport is not None:
             self._transport.write(data)
 
-    def _answer(self, data: bytes) -> None:
-        """Write an answer to something like a ping, in order with everything else.
+    def _send_answers(self) -> None:
+        """Write the answers to pings and the like, in order with everything else.
 
         A peer that floods us with pings and does not read the answers is not read from until it does.
         """
+        if not self._answers:
+            return
+        answers, self._answers = self._answers, []
         if self._open:
-            self._put(data)
+            size = sum(map(len, answers))
+            if size > LONG_WRITE:
+                self._write_later(answers, size)
+            else:
+                self._put(b"".join(answers))
             if self._is_full():
                 self._reading.flood(True)
-
-    def _send_answers(self) -> None:
-        if self._answers:
-            answers, self._answers = self._answers, []
-            self._answer(b"".join(answers))
 
     def _is_full(self) -> bool:
         """Whether what is written now has to wait for what was written before."""

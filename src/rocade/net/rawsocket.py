@@ -30,6 +30,7 @@ from rocade.wamp.framing import (
     announced_limit,
     decode_request,
     encode_handshake,
+    encode_header,
     encode_refusal,
     frame_control,
 )
@@ -194,7 +195,7 @@ class RawSocketConnection(StreamLink):
                 if type(item) is bytes:
                     self._reading.deliver(item)
                 elif type(item) is Ping:
-                    self._answers.append(frame_control(FrameType.PONG, item.payload))
+                    self._answers += (encode_header(FrameType.PONG, len(item.payload)), item.payload)
         except Exception as error:
             self._failed(error)
         self._send_answers()
@@ -211,7 +212,7 @@ class RawSocketConnection(StreamLink):
             assert self._receiver is not None
             self._receiver.message_received(item)
         elif type(item) is Ping:
-            self._answers.append(frame_control(FrameType.PONG, item.payload))
+            self._answers += (encode_header(FrameType.PONG, len(item.payload)), item.payload)
 
     def handle_held(self, item: Any) -> None:
         """See `StreamLink`; all that was found in a read may have had to wait."""
