@@ -22,7 +22,7 @@ from rocade.net.link import Link
 from rocade.net.memory import linked_pair
 from rocade.net.packed import PackedConnection
 from rocade.net.rawsocket import RawSocketConnection
-from rocade.net.websocket import WebSocketConnection
+from rocade.net.websocket_connection import WebSocketConnection
 from rocade.node.configuration import read_configuration
 from rocade.node.garbage import tame_garbage_collection
 from rocade.node.process import _keep_large_memory_apart, _raise_file_limit

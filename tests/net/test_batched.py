@@ -12,9 +12,10 @@ from tests.net.conftest import Run
 from tests.net.harness import BINARY, TEXT, Echo, client_frame, serving
 from tests.net.test_cutting import CUTS, Moody, Transport, run_plan
 
-from rocade.net import connection as net_connection
-from rocade.net.connection import StreamLink, Surroundings
+from rocade.net import reading
+from rocade.net.connection import StreamLink
 from rocade.net.packed import BATCH_BYTES, PackedConnection
+from rocade.net.surroundings import Surroundings
 from rocade.net.websocket import WebSocketOptions
 from rocade.net.wires import PACKED_WEBSOCKET
 from rocade.wamp.batching import batch, unbatch
@@ -200,7 +201,7 @@ def test_a_receiver_that_closes_gets_nothing_more_of_the_batch(run: Run) -> None
 
 
 def test_a_long_batch_does_not_hold_the_loop(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net_connection, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "TURN_SECONDS", 0.0)
 
     async def main() -> None:
         async with serving() as server:
@@ -253,7 +254,7 @@ def test_batches_arrive_whole_and_in_order_however_they_are_cut_and_paused(
         options = WebSocketOptions(ping_interval=0)
         connection = PackedConnection(surroundings, wire, options, is_batched=True, agreement=None)
         connection.connection_made(transport)  # type: ignore[arg-type]
-        connection._begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
+        connection.begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
         return connection, receivers
 
     received, _ = run_plan(start, stream, cuts, moods)

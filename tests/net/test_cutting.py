@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.net.harness import CONTINUATION, PING, TEXT, Echo, client_frame
 
-from rocade.net.connection import StreamLink, Surroundings
+from rocade.net.connection import StreamLink
 from rocade.net.rawsocket import RawSocketConnection, RawSocketEndpoint, RawSocketOptions
-from rocade.net.websocket import WebSocketConnection, WebSocketOptions
+from rocade.net.surroundings import Surroundings
+from rocade.net.websocket import WebSocketOptions
+from rocade.net.websocket_connection import WebSocketConnection
 from rocade.net.wires import WEBSOCKET
 from rocade.wamp.framing import FrameType, frame_control, frame_message
 
@@ -112,7 +114,7 @@ def test_websocket_messages_survive(plan: list[tuple[list[int], bool]], cuts: li
         receivers: list[Moody] = []
         connection = WebSocketConnection(surroundings, WEBSOCKET["json"], WebSocketOptions(ping_interval=0))
         connection.connection_made(transport)  # type: ignore[arg-type]
-        connection._begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
+        connection.begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
         return connection, receivers
 
     received, written = run_plan(start, stream, cuts, moods)

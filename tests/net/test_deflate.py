@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, PerMessageDeflate
 from websockets.typing import Subprotocol
 
-from rocade.net.connection import StreamLink, Surroundings
+from rocade.net.connection import StreamLink
 from rocade.net.deflate import (
     Agreement,
     CorruptMessage,
@@ -32,6 +32,7 @@ from rocade.net.deflate import (
     negotiate,
 )
 from rocade.net.packed import MAX_DEFLATED_BYTES, MIN_DEFLATED_BYTES, PackedConnection
+from rocade.net.surroundings import Surroundings
 from rocade.net.websocket import WebSocketOptions
 from rocade.net.wires import PACKED_WEBSOCKET
 
@@ -531,7 +532,7 @@ def test_compressed_and_plain_messages_survive_every_cut_and_pause(
             agreement=Agreement(),
         )
         connection.connection_made(transport)  # type: ignore[arg-type]
-        connection._begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
+        connection.begin(lambda link: receivers.append(Moody(link, moods)) or receivers[0])
         return connection, receivers
 
     received, _ = run_plan(start, stream, cuts, moods)

@@ -30,7 +30,7 @@ from tests.net.streams import (
 )
 
 from rocade.net import packed as packed_connections
-from rocade.net import websocket
+from rocade.net import websocket_connection
 from rocade.net.deflate import DeflateOptions
 from rocade.net.framebuffer import Sizes
 from rocade.wamp.batching import batch
@@ -111,7 +111,7 @@ TINY = Sizes(rooms=(60, 90, 200), kept=1, part=64)
 @pytest.fixture(params=["uvloop", "asyncio", "tiny buffers"])
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     if request.param == "tiny buffers":
-        monkeypatch.setattr(websocket, "SIZES", TINY)
+        monkeypatch.setattr(websocket_connection, "SIZES", TINY)
         monkeypatch.setattr(packed_connections, "COMPRESSED_SIZES", TINY)
     loop = "uvloop" if request.param == "tiny buffers" else request.param
     with asyncio.Runner(loop_factory=_loop_factory(loop)) as runner:

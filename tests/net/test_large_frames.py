@@ -17,11 +17,11 @@ from tests.authority import Authority
 from tests.net.conftest import Run
 from tests.net.harness import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, client_frame, serving
 
-from rocade.net import websocket
+from rocade.net import websocket_connection
+from rocade.net.close_frames import MESSAGE_TOO_BIG, PROTOCOL_ERROR
 from rocade.net.deflate import DeflateOptions
 from rocade.net.framebuffer import FrameBuffer, Sizes
 from rocade.net.frameparser import new_client_parser, new_parser
-from rocade.net.websocket import MESSAGE_TOO_BIG, PROTOCOL_ERROR
 
 TINY = Sizes(rooms=(60, 90, 200), kept=1, idle=70, part=64)
 BORDERS = (1535, 7168, 28672, 65520, 65536, 131040, 196560)
@@ -270,7 +270,7 @@ def test_long_compressed_messages(run: Run, payload: bytes) -> None:
 
 
 def test_a_connection_with_tiny_buffers_echoes_everything(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "SIZES", TINY)
+    monkeypatch.setattr(websocket_connection, "SIZES", TINY)
 
     async def main() -> None:
         async with serving() as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
@@ -13,7 +14,7 @@ import pytest
 from tests.net.harness import CLOSE, PING, PONG, TEXT, Client, Server, serving
 
 from rocade.net.deflate import DeflateOptions
-from rocade.net.long_writes import LONG_WRITE, SLICE_BYTES, LongWrites, next_slice, slices_of
+from rocade.net.long_writes import LONG_WRITE, SLICE_BYTES, LongWrite, LongWrites, next_slice, slices_of
 from rocade.wamp.framing import frame_message
 from rocade.wamp.pieces import LONG_BYTES, Pieces
 
@@ -84,6 +85,9 @@ def test_connections_write_in_turn(run: Run) -> None:
             written.append(self.name)
             return SLICE_BYTES
 
+        def failed(self) -> None:
+            raise AssertionError
+
     written: list[str] = []
 
     async def main() -> None:
@@ -96,6 +100,126 @@ def test_connections_write_in_turn(run: Run) -> None:
 
     run(main())
     assert written == ["a", "b", "c", "a", "c", "a"]
+
+
+def test_a_connection_that_fails_to_write_leaves_the_others_their_turns(run: Run) -> None:
+    class Failing:
+        def write_slice(self) -> int | None:
+            raise MemoryError
+
+        def failed(self) -> None:
+            assert isinstance(sys.exc_info()[1], MemoryError)
+            told.append(self)
+
+    told: list[Failing] = []
+
+    async def main() -> None:
+        wire = Wire()
+        wire.turns.add(Failing())
+        wire.rest.append([b"c"], 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        wire.rest.resume()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a", b"b", b"c"]
+
+    run(main())
+    assert len(told) == 1
+
+
+# --- one long write ------------------------------------------------------------------------------------
+
+
+class Wire:
+    """Where a long write goes, and what became of it."""
+
+    def __init__(self, *, is_paused: bool = False) -> None:
+        self.written: list[bytes] = []
+        self.news: list[str] = []
+        self.turns = LongWrites(asyncio.get_running_loop())
+        self.rest = LongWrite(
+            self.turns,
+            self.write,
+            lambda: self.news.append("done"),
+            lambda: self.news.append("failed"),
+            [b"a" * SLICE_BYTES, b"b" * SLICE_BYTES],
+            2 * SLICE_BYTES,
+            is_paused=is_paused,
+        )
+
+    def write(self, parts: Any) -> None:
+        self.written.append(b"".join(parts))
+        if self.written[-1][:1] == b"a":
+            self.rest.pause()
+
+
+def test_a_long_write_waits_for_a_slow_peer_and_ends_once(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire()
+        wire.rest.finish = lambda: wire.news.append("finished")
+        wire.rest.append([b"c"], 1)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a"]
+        assert wire.rest.size == SLICE_BYTES + 1
+        assert wire.news == []
+        wire.rest.resume()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a", b"b", b"c"]
+        assert wire.rest.size == 0
+        assert wire.news == ["done", "finished"]
+
+    run(main())
+
+
+def test_a_long_write_for_a_peer_that_does_not_read_waits_from_the_beginning(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire(is_paused=True)
+        await asyncio.sleep(0)
+        assert wire.written == []
+        wire.rest.resume()
+        await asyncio.sleep(0)
+        assert wire.written == [b"a" * SLICE_BYTES]
+
+    run(main())
+
+
+def test_a_long_write_that_fails_is_told_and_writes_no_more(run: Run) -> None:
+    def fail() -> Iterator[bytes]:
+        yield b"a"
+        raise MemoryError
+
+    async def main() -> None:
+        wire = Wire()
+        wire.rest.append([fail(), b"c"], 1)
+        wire.rest.finish = lambda: wire.news.append("finished")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        wire.rest.resume()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        wire.rest.resume()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [part[:1] for part in wire.written] == [b"a", b"b", b"a"]
+        assert wire.news == ["failed"]
+
+    run(main())
+
+
+def test_a_long_write_that_is_dropped_writes_no_more_and_never_ends(run: Run) -> None:
+    async def main() -> None:
+        wire = Wire()
+        wire.rest.finish = lambda: wire.news.append("finished")
+        wire.rest.drop()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert wire.written == []
+        assert wire.news == []
+
+    run(main())
 
 
 # --- connections --------------------------------------------------------------------------------------
@@ -191,6 +315,26 @@ def test_what_is_not_written_is_forgotten_with_the_connection(run: Run, ending: 
             await server.prove_alive()
 
     run(main())
+
+
+def test_what_cannot_be_written_ends_its_connection_only(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> Iterator[bytes]:
+        yield b""
+        raise MemoryError
+
+    async def main() -> None:
+        async with serving() as server:
+            client, receiver = await server.open_websocket()
+            other, other_receiver = await server.open_websocket()
+            message = text(LONG)
+            receiver.link._write_later([fail()], 1)  # type: ignore[attr-defined]
+            other_receiver.link.write([long_frame(other_receiver, message)])
+            assert await client.rest() == b""
+            assert await receiver.lost == "internal error"
+            assert await other.read_frame() == (TEXT, message)
+
+    run(main())
+    assert "could not be written" in caplog.text
 
 
 async def compressed(server: Server) -> tuple[Client, Any]:

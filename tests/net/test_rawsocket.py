@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import Any
 
 import pytest
 from tests.net.conftest import Run
 from tests.net.harness import client_frame, serving
 
+from rocade.net.long_writes import SLICE_BYTES
 from rocade.net.rawsocket import RawSocketOptions
 
 
@@ -217,7 +219,7 @@ def test_a_receiver_that_raises_ends_its_connection_only(run: Run, caplog: pytes
             def broken(_data: bytes) -> None:
                 raise ZeroDivisionError
 
-            receiver.link._deliver = broken  # type: ignore[attr-defined]
+            receiver.link._reading.deliver = broken  # type: ignore[attr-defined]
             client.raw_frame(b"x")
             assert await client.rest() == b""
             assert await receiver.lost == "internal error"
@@ -236,6 +238,30 @@ def test_a_silent_peer_is_pinged_and_dropped_where_that_is_wanted(run: Run) -> N
             assert await client.read_raw_frame() == (1, b"")
             assert await client.rest() == b""
             assert await receiver.lost == "no pong within 0.5 s"
+
+    run(main())
+
+
+def test_a_long_ping_is_answered_a_slice_at_a_time_and_in_order(run: Run) -> None:
+    async def main() -> None:
+        async with serving() as server:
+            client = await server.connect(receive_buffer=4096)
+            client.send(b"\x7f\xf1\x00\x00")
+            await client.read(4)
+            (receiver,) = server.receivers
+            payload = bytes(range(256)) * 65535
+            client.writer.transport.pause_reading()
+            client.raw_frame(payload, kind=1)
+            client.raw_frame(b"[1]", kind=0)
+            client.raw_frame(b"short", kind=1)
+            await receiver.until(lambda: "paused" in receiver.events)
+            link: Any = receiver.link
+            assert link.buffered_bytes() > 1 << 20
+            assert link._transport.get_write_buffer_size() <= SLICE_BYTES
+            client.writer.transport.resume_reading()
+            assert await client.read_raw_frame() == (2, payload)
+            assert await client.read_raw_frame() == (0, b"[1]")
+            assert await client.read_raw_frame() == (2, b"short")
 
     run(main())
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.net.harness import Echo, client_frame, serving
 
-from rocade.net import connection
-from rocade.net.connection import LARGE_READ
+from rocade.net import reading
 from rocade.net.link import Link
+from rocade.net.reading import LARGE_READ
 from rocade.net.wires import CLOSE, TEXT
 from rocade.wamp.framing import frame_message
 
@@ -43,7 +43,7 @@ class Counting(Echo):
 def test_a_flood_of_small_messages_is_handled_in_turns_and_in_order(
     run: Run, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "TURN_SECONDS", 0.0)
 
     async def main() -> None:
         async with serving() as server:

@@ -15,10 +15,10 @@ from rocade.client.identity import Identity
 from rocade.client.reconnect import Reconnect
 from rocade.client.session import Hook, Session
 from rocade.client.threads import DEFAULT_THREADS
-from rocade.net.connection import Surroundings
 from rocade.net.dial import LinkOptions, dial_rawsocket, dial_websocket
 from rocade.net.link import Link, Receiver
 from rocade.net.memory import linked_pair
+from rocade.net.surroundings import Surroundings
 from rocade.wamp.codec import SERIALIZERS
 
 __all__ = ["DEFAULT_URL", "Connecting", "connect", "connect_in_memory", "connect_over"]

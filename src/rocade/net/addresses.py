@@ -1,11 +1,13 @@
-"""Whose address a connection counts for."""
+"""The addresses of peers: how they are written, and whose a connection counts for."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-__all__ = ["Proxies", "address_of", "is_loopback", "loopback_hosts"]
+__all__ = ["Proxies", "address_of", "is_loopback", "loopback_hosts", "peer_name"]
 
 IPV6_PREFIX = 64
 """Bits of an IPv6 address that tell one client from another: whoever has one address has a whole network of them."""
@@ -17,6 +19,19 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 """What clients on this machine call it."""
 
 Address = IPv4Address | IPv6Address
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """The other side as `LinkInfo.peer` has it: "tcp4:127.0.0.1:52814", "tcp6:[::1]:52814" or "unix:/path"."""
+    sock = transport.get_extra_info("socket")
+    family = None if sock is None else sock.family
+    if family == getattr(socket, "AF_UNIX", None):
+        # Clients are unnamed; what tells them apart from others is the socket they came to.
+        return f"unix:{transport.get_extra_info('sockname') or ''}"
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple):
+        return "unknown"
+    return f"tcp6:[{peer[0]}]:{peer[1]}" if family == socket.AF_INET6 else f"tcp4:{peer[0]}:{peer[1]}"
 
 
 def address_of(peer: str) -> str | None:

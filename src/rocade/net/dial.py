@@ -15,12 +15,14 @@ import httptools
 from picows import WSMsgType
 
 from rocade.errors import ConnectionFailed
-from rocade.net.connection import Surroundings, peer_name
+from rocade.net.addresses import peer_name
 from rocade.net.frameparser import new_client_parser
 from rocade.net.link import Link, LinkInfo, Receiver, Wire
 from rocade.net.rawsocket import RawSocketConnection, RawSocketEndpoint, RawSocketOptions
+from rocade.net.surroundings import Surroundings
 from rocade.net.upgrade import accept_key
-from rocade.net.websocket import WebSocketConnection, WebSocketOptions
+from rocade.net.websocket import WebSocketOptions
+from rocade.net.websocket_connection import WebSocketConnection
 from rocade.net.wires import SUBPROTOCOL_PREFIX, WEBSOCKET, websocket_payload
 from rocade.wamp.framing import (
     HANDSHAKE_BYTES,
@@ -131,7 +133,7 @@ async def dial_websocket(
     transport.set_protocol(connection)
     connection.connection_made(transport)
     transport.resume_reading()
-    connection._begin(connected)
+    connection.begin(connected)
     connection.feed(rest)
     return connection
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rocade.net.frameparser import MIN_BUFFER_BYTES
 
-__all__ = ["FrameBuffer", "Sizes"]
+__all__ = ["FrameBuffer", "Long", "Sizes"]
 
 _FIN, _CONTINUATION = 0x80, 0x0
 _MASKED, _LENGTH = 0x80, 0x7F
@@ -43,6 +43,7 @@ class FrameBuffer:
         room: the parser's `get_buffer`.
         parse: its `buffer_updated`.
         size: bytes of its buffer, some of which must stay free.
+        long: the frame that is being cut, of which the parser gives a part; None if there is none.
         memory: what may be read into while no incomplete frame is in the buffer.
     """
 
@@ -50,11 +51,11 @@ class FrameBuffer:
         "_all",
         "_end",
         "_kind",
-        "_long",
         "_make",
         "_offered",
         "_parser",
         "_sizes",
+        "long",
         "memory",
         "parse",
         "room",
@@ -70,16 +71,11 @@ class FrameBuffer:
         self._make = make
         self._all: memoryview
         self.memory: memoryview
+        # Up to where the buffer may be filled.
         self._end: int
         self._sizes = sizes
-        # The frame that is being cut, if there is one, and up to where the buffer may be filled.
-        self._long: _Long | None = None
+        self.long: Long | None = None
         self._renew(0)
-
-    @property
-    def is_cutting(self) -> bool:
-        """Whether the frame that the parser gives is part of a longer one."""
-        return self._long is not None
 
     def offer(self, room: memoryview) -> memoryview:
         """What may be read into while an incomplete frame is in the buffer.
@@ -104,9 +100,9 @@ class FrameBuffer:
         """
         is_full = nbytes >= self._offered
         self._offered = self._end
-        if self._long is not None:
-            self._feed_parts(self._long, memoryview(b""))
-            if self._long is not None:
+        if self.long is not None:
+            self._feed_parts(self.long, memoryview(b""))
+            if self.long is not None:
                 return False
         unparsed = self._unparsed()
         if unparsed:
@@ -130,8 +126,8 @@ class FrameBuffer:
         header = _header(data)
         if header is not None and header.size + header.length > rooms[-1]:
             self._renew(len(rooms) - 1)
-            self._long = _Long(header)
-            self._feed_parts(self._long, memoryview(data)[header.size :])
+            self.long = Long(header)
+            self._feed_parts(self.long, memoryview(data)[header.size :])
             return True
         wanted = 0 if header is None else header.size + header.length
         # Up to the end of the frame, and not far beyond: what follows may be many short ones.
@@ -144,7 +140,7 @@ class FrameBuffer:
         self._end = self._offered = end
         return True
 
-    def _feed_parts(self, frame: _Long, data: memoryview) -> None:
+    def _feed_parts(self, frame: Long, data: memoryview) -> None:
         """Give the parser more of a long frame, with a header in front of each part."""
         while True:
             unparsed = self._unparsed()
@@ -159,7 +155,7 @@ class FrameBuffer:
                 self._end = self._offered = len(header) + length
                 self._feed(header)
             else:
-                self._long = None
+                self.long = None
                 self._end = self._offered = len(self.memory)
                 return
 
@@ -210,7 +206,7 @@ def _header(data: bytes) -> _Header | None:
     return None if len(data) < size else _Header(data[0], data[key:size], length, size)
 
 
-class _Long:
+class Long:
     """What is still to come of a long frame.
 
     Attributes:

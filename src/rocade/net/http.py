@@ -8,6 +8,7 @@ upgrades that lose no byte.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -25,11 +26,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from rocade.net import upgrade
-from rocade.net.connection import TURN_SECONDS, Surroundings, logger, peer_name
+from rocade.net.addresses import peer_name
 from rocade.net.rawsocket import RawSocketEndpoint
+from rocade.net.reading import TURN_SECONDS
+from rocade.net.surroundings import Surroundings
 from rocade.net.upgrade import UpgradeRefused
 from rocade.net.websocket import Acceptance, UpgradeRequest, WebSocketEndpoint
 from rocade.wamp.framing import MAGIC
+
+logger = logging.getLogger("rocade.net")
 
 PARSED_AT_ONCE = 4096
 """Bytes that are parsed before a look at the time."""

@@ -14,14 +14,16 @@ from typing import Any, TypeAlias
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from rocade.net.connection import Surroundings, logger
 from rocade.net.door import Door
 from rocade.net.http import Port, SniffingProtocol
 from rocade.net.rawsocket import RawSocketEndpoint
 from rocade.net.sockets import BACKLOG, SocketFile, bind_tcp, bind_unix, describe
+from rocade.net.surroundings import Surroundings
 from rocade.net.websocket import WebSocketEndpoint
 
 __all__ = ["ASGIApp", "Listener", "bind_tcp", "bind_unix", "describe"]
+
+logger = logging.getLogger("rocade.net")
 
 Scope: TypeAlias = MutableMapping[str, Any]
 ASGIReceive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

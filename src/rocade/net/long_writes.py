@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
 from rocade.wamp.pieces import Pieces
 
-__all__ = ["LONG_WRITE", "LongWrites", "next_slice", "slices_of"]
+__all__ = ["LONG_WRITE", "LongWrite", "LongWrites", "next_slice", "slices_of"]
 
 LONG_WRITE = 256 * 1024
 """Bytes beyond which a write is long."""
@@ -38,6 +38,9 @@ class Writer(Protocol):
         Returns:
             Its bytes; None if nothing is left, or the peer reads too slowly: there are no more turns.
         """
+
+    def failed(self) -> None:
+        """That raised an exception, which is being handled; there are no more turns."""
 
 
 class LongWrites:
@@ -64,7 +67,11 @@ class LongWrites:
         written = 0
         while self._writers and written < ROUND_BYTES and perf_counter() < end:
             writer = self._writers[0]
-            size = writer.write_slice()
+            size = None
+            try:
+                size = writer.write_slice()
+            except Exception:
+                writer.failed()
             # In this order, or `add` would start another round meanwhile.
             if size is not None:
                 written += size
@@ -72,6 +79,97 @@ class LongWrites:
             self._writers.popleft()
         if self._writers:
             self._loop.call_soon(self._write)
+
+
+class LongWrite:
+    """What one connection has still to write: something long, and what was written behind it.
+
+    Attributes:
+        size: bytes that are left, more or less.
+        finish: what is to be done once all is written.
+    """
+
+    __slots__ = ("_done", "_failed", "_has_turn", "_is_paused", "_parts", "_turns", "_write", "finish", "size")
+
+    def __init__(
+        self,
+        turns: LongWrites,
+        write: Callable[[Sequence[Any]], None],
+        done: Callable[[], None],
+        failed: Callable[[], None],
+        parts: Iterable[Any],
+        size: int,
+        *,
+        is_paused: bool,
+    ) -> None:
+        """
+        Args:
+            turns: of all connections of the listener.
+            write: hands objects with a buffer over.
+            done: called once all is handed over, before `finish`.
+            failed: called instead if there was an exception, which is being handled.
+            parts: as `next_slice` takes them.
+            size: bytes of all of them, more or less.
+            is_paused: whether to wait until the peer reads, see `resume`.
+        """
+        self._turns = turns
+        self._write = write
+        self._done = done
+        self._failed = failed
+        self._parts = deque(parts)
+        self.size = size
+        self.finish: Callable[[], None] | None = None
+        self._is_paused = is_paused
+        self._has_turn = not is_paused
+        if not is_paused:
+            turns.add(self)
+
+    def append(self, parts: Iterable[Any], size: int) -> None:
+        """Write more behind it.
+
+        Args:
+            parts, size: see `__init__`.
+        """
+        self._parts.extend(parts)
+        self.size += size
+
+    def pause(self) -> None:
+        """The peer reads too slowly."""
+        self._is_paused = True
+
+    def resume(self) -> None:
+        """The peer has read enough."""
+        self._is_paused = False
+        if not self._has_turn:
+            self._has_turn = True
+            self._turns.add(self)
+
+    def drop(self) -> None:
+        """Write no more, and do nothing then."""
+        self._is_paused = True
+        self._parts.clear()
+        self.finish = None
+
+    def write_slice(self) -> int | None:
+        """See `Writer`."""
+        if not self._is_paused:
+            parts = next_slice(self._parts)
+            if parts:
+                size = sum(map(len, parts))
+                if size:
+                    self.size -= size
+                    self._write(parts)
+                return size
+            self._done()
+            if self.finish is not None:
+                self.finish()
+        self._has_turn = False
+        return None
+
+    def failed(self) -> None:
+        """See `Writer`."""
+        self.drop()
+        self._failed()
 
 
 def next_slice(rest: deque[Any]) -> list[Any]:

@@ -13,7 +13,8 @@ from typing import Any
 from picows import WSFrame, WSMsgType
 
 from rocade.errors import ProtocolViolation
-from rocade.net.connection import LARGE_READ, Surroundings
+from rocade.net.close_frames import INVALID_DATA, PROTOCOL_ERROR
+from rocade.net.connection import StreamOptions
 from rocade.net.deflate import (
     Agreement,
     CorruptMessage,
@@ -24,7 +25,9 @@ from rocade.net.deflate import (
 )
 from rocade.net.framebuffer import Sizes
 from rocade.net.link import Receiver, Wire
-from rocade.net.websocket import INVALID_DATA, PROTOCOL_ERROR, WebSocketConnection, WebSocketOptions
+from rocade.net.reading import LARGE_READ
+from rocade.net.surroundings import Surroundings
+from rocade.net.websocket_connection import WebSocketConnection
 from rocade.net.wires import BINARY, TEXT, message_frame, websocket_frame
 from rocade.wamp.batching import RECORD_SEPARATOR, batch, cut_out, separator_of, unbatch
 from rocade.wamp.pieces import Pieces, pieces_of
@@ -57,7 +60,7 @@ class PackedConnection(WebSocketConnection):
         self,
         surroundings: Surroundings,
         wire: Wire,
-        options: WebSocketOptions,
+        options: StreamOptions,
         *,
         is_batched: bool,
         agreement: Agreement | None,
@@ -133,16 +136,20 @@ class PackedConnection(WebSocketConnection):
         yield from unbatch(data, is_binary=not self._is_text)
 
     def _handle_all(self, items: Iterator[Any]) -> None:
+        assert self._receiver is not None
         try:
-            super()._handle_all(items)
+            self._reading.handle_all(items, self._receiver.message_received)
         except ProtocolViolation as violation:
             self._fail(PROTOCOL_ERROR, str(violation))
 
-    def _handle_held(self, item: Any) -> None:
-        if self._is_batched and isinstance(item, bytes):
+    def handle_held(self, item: Any) -> None:
+        """See `WebSocketConnection`; batches and what is left of one may have had to wait."""
+        if isinstance(item, Iterator):
+            self._handle_all(item)
+        elif self._is_batched and isinstance(item, bytes):
             self._handle_batch(item)
         else:
-            super()._handle_held(item)
+            super().handle_held(item)
 
     # Input: compression.
 
@@ -165,7 +172,7 @@ class PackedConnection(WebSocketConnection):
         try:
             data = self._inflater.inflate(frame.get_payload_as_bytes(), room, is_last=is_last)
             if len(data) >= LARGE_READ:
-                self._worked(perf_counter() - begin)
+                self._reading.worked(perf_counter() - begin)
             return data
         except InflatedTooLong:
             self._too_long()

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from rocade.net.connection import (
-    LARGE_READ,
-    STREAM_LINK_SLOTS,
-    StreamLink,
-    Surroundings,
-    logger,
-    peer_name,
-)
+from rocade.net.addresses import peer_name
+from rocade.net.connection import STREAM_LINK_SLOTS, StreamLink
 from rocade.net.link import Link, LinkInfo, Receiver
+from rocade.net.reading import LARGE_READ
+from rocade.net.surroundings import Surroundings
 from rocade.net.wires import RAWSOCKET
 from rocade.wamp.framing import (
     HANDSHAKE_BYTES,
@@ -33,9 +30,12 @@ from rocade.wamp.framing import (
     announced_limit,
     decode_request,
     encode_handshake,
+    encode_header,
     encode_refusal,
     frame_control,
 )
+
+logger = logging.getLogger("rocade.net")
 
 _PING_FRAME = frame_control(FrameType.PING, b"")
 _PENDING = next(iter(RAWSOCKET.values()))
@@ -135,14 +135,7 @@ class RawSocketConnection(StreamLink):
             surroundings: what the listener's connections share.
             endpoint: decides on the handshake.
         """
-        options = endpoint.options
-        super().__init__(
-            surroundings,
-            _PENDING,
-            ping_interval=options.ping_interval,
-            ping_timeout=options.ping_timeout,
-            close_timeout=options.close_timeout,
-        )
+        super().__init__(surroundings, _PENDING, endpoint.options)
         self.max_send_bytes = 0
         self._endpoint = endpoint
         self._scratch = surroundings.scratch
@@ -176,7 +169,7 @@ class RawSocketConnection(StreamLink):
         begin = perf_counter() if nbytes >= LARGE_READ else 0.0
         self.feed(self._scratch[:nbytes].tobytes())
         if begin:
-            self._worked(perf_counter() - begin)
+            self._reading.worked(perf_counter() - begin)
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read, here or by someone else."""
@@ -188,10 +181,10 @@ class RawSocketConnection(StreamLink):
             return
         assert self._decoder is not None
         items = self._decoder.feed(data)
-        if self._held is None and len(data) >= LARGE_READ and self._receiver is not None:
+        if self._reading.held is not None:
+            self._reading.held.append(items)
+        elif len(data) >= LARGE_READ:
             self._handle_all(items)
-        elif self._held is not None:
-            self._held.append(items)
         else:
             self._handle_few(items)
 
@@ -200,25 +193,33 @@ class RawSocketConnection(StreamLink):
         try:
             for item in items:
                 if type(item) is bytes:
-                    self._deliver(item)
+                    self._reading.deliver(item)
                 elif type(item) is Ping:
-                    self._answers.append(frame_control(FrameType.PONG, item.payload))
+                    self._answers += (encode_header(FrameType.PONG, len(item.payload)), item.payload)
         except Exception as error:
             self._failed(error)
         self._send_answers()
 
-    def _handle_all(self, items: Iterator[Any]) -> None:
+    def _handle_all(self, items: Iterator[bytes | Ping | Pong]) -> None:
         try:
-            super()._handle_all(items)
+            self._reading.handle_all(items, self._handle_one)
         except Exception as error:
             self._failed(error)
         self._send_answers()
 
-    def _handle_one(self, item: Any) -> None:
+    def _handle_one(self, item: bytes | Ping | Pong) -> None:
         if type(item) is bytes:
-            super()._handle_one(item)
+            assert self._receiver is not None
+            self._receiver.message_received(item)
         elif type(item) is Ping:
-            self._answers.append(frame_control(FrameType.PONG, item.payload))
+            self._answers += (encode_header(FrameType.PONG, len(item.payload)), item.payload)
+
+    def handle_held(self, item: Any) -> None:
+        """See `StreamLink`; all that was found in a read may have had to wait."""
+        if isinstance(item, Iterator):
+            self._handle_all(item)
+        else:
+            super().handle_held(item)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, FramingError):
@@ -226,7 +227,7 @@ class RawSocketConnection(StreamLink):
             self._fail(f"protocol error: {error}")
         else:
             logger.error("%s: a message could not be handled", self, exc_info=error)
-            self._broken()
+            self.broken()
 
     # What `Link` and the heartbeat offer.
 
@@ -236,7 +237,7 @@ class RawSocketConnection(StreamLink):
             self._open = False
             self._reason = f"{'protocol error' if failure else 'closed'}: {reason}" if reason else "closed"
             self._ended = True
-            self._stop_delivering()
+            self._reading.stop()
             self._hang_up()
 
     def shutdown(self) -> None:
@@ -248,7 +249,8 @@ class RawSocketConnection(StreamLink):
 
     def ping(self) -> None:
         """Ask the peer for a sign of life."""
-        self._answer(_PING_FRAME)
+        if self._open:
+            self._put(_PING_FRAME)
 
     # The rest.
 
@@ -277,9 +279,7 @@ class RawSocketConnection(StreamLink):
             self.feed(data[HANDSHAKE_BYTES:])
 
     def _open_with(self, handshake: Handshake, transport: asyncio.Transport) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._cancel_deadline()
         max_message_bytes = self._endpoint.options.max_message_bytes
         self.wire = RAWSOCKET[handshake.serializer]
         self.max_send_bytes = handshake.max_message_bytes
@@ -290,7 +290,7 @@ class RawSocketConnection(StreamLink):
             tls=transport.get_extra_info("ssl_object"),
         )
         self._decoder = FrameDecoder(announced_limit(max_message_bytes))
-        self._begin(self._endpoint.connected)
+        self.begin(self._endpoint.connected)
 
     def _fail(self, reason: str) -> None:
         """The peer broke the protocol: hang up."""
@@ -299,11 +299,10 @@ class RawSocketConnection(StreamLink):
         self._ended = True
         self._decoder = None
         self._reason = self._reason or reason
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._cancel_deadline()
         self._hang_up()
         self._lose(self._reason)
 
-    def _broken(self) -> None:
+    def broken(self) -> None:
+        """See `StreamLink`."""
         self._fail("internal error")

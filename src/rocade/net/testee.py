@@ -6,12 +6,14 @@ may alternate.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import cast
 
-from rocade.net.connection import Surroundings
 from rocade.net.packed import PackedConnection
-from rocade.net.websocket import Acceptance, WebSocketConnection, WebSocketEndpoint, WebSocketOptions
+from rocade.net.reading import Reading
+from rocade.net.surroundings import Surroundings
+from rocade.net.websocket import Acceptance, WebSocketEndpoint, WebSocketOptions
+from rocade.net.websocket_connection import WebSocketConnection
 from rocade.net.wires import BINARY, TEXT
 
 
@@ -47,10 +49,10 @@ class _BothTypes:
 
     __slots__ = ()
 
-    _deliver: Callable[[bytes], None]
+    _reading: Reading
 
     def _handle_other_type(self, data: bytes) -> None:
-        self._deliver(_OtherType(data))
+        self._reading.deliver(_OtherType(data))
 
 
 class _Testee(_BothTypes, WebSocketConnection):
