@@ -1,4 +1,7 @@
-"""Tests that are coroutines run on an event loop with a clock of its own, and must leave nothing behind on it."""
+"""What holds for all tests of this folder.
+
+Tests that are coroutines run on an event loop with a clock of its own, and must leave nothing behind on it.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from typing import Any
 import pytest
 from tests.serve.scene import ClockLoop
 
-from rocade.serve import flushing
+from rocade.serve import backlog, flushing
 
 
 @pytest.fixture(autouse=True)
-def _flushed_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One flush is for all outboxes, however busy the machine is."""
-    monkeypatch.setattr(flushing, "FLUSH_SECONDS", 60.0)
+def _as_much_at_once_as_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is, work is not left to a later round because of the time; some tests want that."""
+    monkeypatch.setattr(backlog, "SLICE_SECONDS", float("inf"))
+    monkeypatch.setattr(flushing, "FLUSH_SECONDS", float("inf"))
 
 
 @pytest.hookimpl(tryfirst=True)
