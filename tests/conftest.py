@@ -7,10 +7,18 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.ports import reserved_port
 
 # A slow machine makes no test with random input fail.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
+
+
+@pytest.fixture
+def free_port() -> Iterator[int]:
+    """See `reserved_port`."""
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.fixture(autouse=True)

@@ -22,11 +22,12 @@ def save(directory: Path, title: str, url: str) -> None:
     (directory / title).write_text(found[1].replace("ws://127.0.0.1:8080/ws", url), encoding="utf-8")
 
 
-def test_one_program_calls_the_other_and_hears_it_also_after_the_router_was_restarted(tmp_path: Path) -> None:
-    router = RouterProcess("--port", "0")
-    port = router.port
+def test_one_program_calls_the_other_and_hears_it_also_after_the_router_was_restarted(
+    tmp_path: Path, free_port: int
+) -> None:
+    router = RouterProcess("--port", str(free_port))
     for title in ("adder.py", "asker.py"):
-        save(tmp_path, title, f"ws://127.0.0.1:{port}/ws")
+        save(tmp_path, title, f"ws://127.0.0.1:{free_port}/ws")
     with Program("adder.py", directory=tmp_path) as adder:
         adder.wait_for("ready")
         with Program("asker.py", directory=tmp_path) as asker:
@@ -34,7 +35,7 @@ def test_one_program_calls_the_other_and_hears_it_also_after_the_router_was_rest
             router.stop()
             heard = asker.text.count("tick")
 
-            router = RouterProcess("--port", str(port))
+            router = RouterProcess("--port", str(free_port))
 
             asker.wait_for("tick ", heard + 1)
             asker.kill()

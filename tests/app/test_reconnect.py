@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import Any
 
 import pytest
@@ -14,12 +13,7 @@ from rocade import Application, Reconnect, Session
 from rocade.errors import NoSuchProcedure
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
-
-
-async def test_everything_is_there_again_after_the_router_was_killed() -> None:
+async def test_everything_is_there_again_after_the_router_was_killed(free_port: int) -> None:
     app = Application("demo")
     told: list[str] = []
     joined: asyncio.Queue[int] = asyncio.Queue()
@@ -57,17 +51,16 @@ async def test_everything_is_there_again_after_the_router_was_killed() -> None:
     def ready() -> None:
         told.append("app.ready")
 
-    port = free_port()
-    url = f"ws://127.0.0.1:{port}/ws"
+    url = f"ws://127.0.0.1:{free_port}/ws"
     quick: dict[str, Any] = {"reconnect": Reconnect(max_delay=0.2)}
-    router = RouterProcess("--port", str(port))
+    router = RouterProcess("--port", str(free_port))
     await app.start(url, **quick)
     first = await joined.get()
     async with rocade.connect(url) as client:
         assert await client.call("demo.once") == "done"
     router.kill()
 
-    with RouterProcess("--port", str(port)):
+    with RouterProcess("--port", str(free_port)):
         second = await joined.get()
         async with rocade.connect(url) as client:
             assert await client.call("demo.ip") == "192.0.2.1"

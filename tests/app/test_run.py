@@ -160,17 +160,15 @@ def test_a_router_that_refuses_ends_it_with_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in running.text
 
 
-def test_a_signal_ends_it_while_it_still_looks_for_its_router(tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{nobody.getsockname()[1]}/ws"
-        with Program(program(tmp_path, f'url="{url}", timeout=60.0'), directory=tmp_path) as running:
-            running.wait_for(f"joining {url}")
+def test_a_signal_ends_it_while_it_still_looks_for_its_router(tmp_path: Path, free_port: int) -> None:
+    url = f"ws://127.0.0.1:{free_port}/ws"
+    with Program(program(tmp_path, f'url="{url}", timeout=60.0'), directory=tmp_path) as running:
+        running.wait_for(f"joining {url}")
 
-            running.signal(signal.SIGINT)
+        running.signal(signal.SIGINT)
 
-            assert running.wait() == 0
-            assert "Traceback" not in running.text
+        assert running.wait() == 0
+        assert "Traceback" not in running.text
 
 
 FOREVER = """

@@ -31,11 +31,10 @@ OpenTab = Callable[[], Page]
 
 
 class Router:
-    """`rocade start` with the page's configuration, on a port of its own that survives restarts."""
+    """`rocade start` with the page's configuration, on a port that it has again after restarts."""
 
-    def __init__(self, log: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+    def __init__(self, log: Path, port: int) -> None:
+        self.port = port
         self.url = f"http://127.0.0.1:{self.port}/"
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
@@ -68,8 +67,8 @@ class Router:
 
 
 @pytest.fixture
-def router(tmp_path: Path) -> Iterator[Router]:
-    router = Router(tmp_path / "router.log")
+def router(tmp_path: Path, free_port: int) -> Iterator[Router]:
+    router = Router(tmp_path / "router.log", free_port)
     router.start()
     yield router
     router.stop()

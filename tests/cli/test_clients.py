@@ -253,15 +253,15 @@ def test_a_signal_ends_it_without_a_word(
         assert len(program.text.split()) == 2, program.text
 
 
-def test_a_subscription_outlives_its_router(tmp_path: Path) -> None:
-    router = Router(tmp_path / "first.log")
-    url, port = router.url, str(router.port)
+def test_a_subscription_outlives_its_router(tmp_path: Path, free_port: int) -> None:
+    router = Router(tmp_path / "first.log", "--port", str(free_port))
+    url = router.url
     arguments = ["-m", "rocade", "subscribe", "--url", url, "cli.news", "--count", "1"]
     with Program(*arguments, directory=tmp_path) as program:
         program.wait_for("subscribed")
         router.kill()
         program.wait_for("the connection is lost")
-        router = Router(tmp_path / "second.log", "--port", port)
+        router = Router(tmp_path / "second.log", "--port", str(free_port))
         try:
             while run(url, "call", "wamp.subscription.lookup", "cli.news")[1] == "":
                 pass

@@ -38,9 +38,9 @@ def way(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    """The router; it runs while the test does."""
-    return Scene(tmp_path)
+def scene(tmp_path: Path, free_port: int) -> Scene:
+    """The router; it runs while the test does, or another one on its port."""
+    return Scene(tmp_path, free_port)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -32,13 +32,14 @@ EVERYTHING = Permission(uri="", match=Match.PREFIX, call=True, register=True, pu
 class Scene:
     """The router, with realm "realm1", where strangers may do everything."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, port: int = 0) -> None:
         """
         Args:
             directory: where its Unix socket goes.
+            port: where it listens.
         """
         self.path = str(directory / "router.sock")
-        self.port = 0
+        self.port = port
         self.gateway = Gateway(agent="Rocade under test")
         roles = [Role(name, [EVERYTHING]) for name in ("anonymous", "user")]
         self.realm = self.gateway.add_realm("realm1", roles, history=[HistoryRule("com.example.log", Match.EXACT, 100)])

@@ -537,16 +537,15 @@ def test_green_threads_are_refused(router: ListeningRouter, library: str, order:
 # --- the network ----------------------------------------------------------------------------------------
 
 
-def test_a_restarted_router_finds_everything_as_it_was(tmp_path: Path) -> None:
-    router = Router(tmp_path / "first.log")
-    port = str(router.port)
+def test_a_restarted_router_finds_everything_as_it_was(tmp_path: Path, free_port: int) -> None:
+    router = Router(tmp_path / "first.log", "--port", str(free_port))
     try:
         with connect(router.url) as client:
             client.register(lambda: "here", "demo.here")
             heard = threading.Event()
             client.subscribe(heard.set, "demo.heard")
             router.kill()
-            router = Router(tmp_path / "second.log", "--port", port)
+            router = Router(tmp_path / "second.log", "--port", str(free_port))
 
             while True:
                 try:

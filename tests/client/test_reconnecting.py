@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from tests.client.proxy import Proxy
 from tests.client.scene import Scene, within
+from tests.conformance.waiting import TIMEOUT
 from tests.hostile.process import RouterProcess
 
 from rocade import (
@@ -327,9 +328,7 @@ async def test_a_router_that_says_goodbye_is_joined_again(scene: Scene) -> None:
     async with connect(f"ws://127.0.0.1:{scene.port}/ws", reconnect=QUICK, **diary.hooks()):  # type: ignore[arg-type]
         await scene.stop()
         await diary.wait_for("disconnect")
-        again = Scene(Path(scene.path).parent)
-        again.port = scene.port
-        async with again:
+        async with Scene(Path(scene.path).parent, scene.port):
             await diary.wait_for("join", 2)
 
 
@@ -385,23 +384,18 @@ async def test_a_router_that_is_full_is_asked_again_for_ever(scene: Scene) -> No
     assert len(refused) == 6
 
 
-async def test_the_first_connection_has_a_deadline() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-
+async def test_the_first_connection_has_a_deadline(free_port: int) -> None:
     with pytest.raises(ConnectionFailed, match="no session within"):
-        await connect(f"ws://127.0.0.1:{port}/ws", timeout=0.2)
+        await connect(f"ws://127.0.0.1:{free_port}/ws", timeout=0.2)
 
 
-async def test_who_waits_for_a_router_is_told_at_once_why(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
-    reason = f"cannot connect to 127.0.0.1 port {port}: nothing listens there; is the router running?"
+async def test_who_waits_for_a_router_is_told_at_once_why(caplog: pytest.LogCaptureFixture, free_port: int) -> None:
+    reason = f"cannot connect to 127.0.0.1 port {free_port}: nothing listens there; is the router running?"
 
     with pytest.raises(ConnectionFailed) as raised:
-        await connect(f"ws://127.0.0.1:{port}/ws", timeout=0.3, reconnect=QUICK)
-    assert str(raised.value) == f"no session within 0.3 s: {reason}"
-    assert [record.message for record in caplog.records] == [f"{reason}; trying again for 0.3 s"]
+        await connect(f"ws://127.0.0.1:{free_port}/ws", timeout=1.5, reconnect=QUICK)
+    assert str(raised.value) == f"no session within 1.5 s: {reason}"
+    assert [record.message for record in caplog.records] == [f"{reason}; trying again for 1.5 s"]
 
 
 async def test_tls_with_a_server_that_has_none_is_called_that(scene: Scene) -> None:
@@ -429,17 +423,14 @@ async def test_a_router_that_starts_later_is_waited_for(scene: Scene) -> None:
     await scene.stop()
     connecting = asyncio.ensure_future(connect(f"ws://127.0.0.1:{scene.port}/ws", reconnect=Observed())._start())
     await within(has_failed.wait())
-    again = Scene(Path(scene.path).parent)
-    again.port = scene.port
-    async with again:
+    async with Scene(Path(scene.path).parent, scene.port):
         session = await within(connecting)
         await session.close()
 
 
 @pytest.mark.slow
-async def test_a_router_is_killed_twenty_times_in_the_middle_of_traffic() -> None:
-    router = await asyncio.to_thread(RouterProcess, "--port", "0")
-    port = router.port
+async def test_a_router_is_killed_twenty_times_in_the_middle_of_traffic(free_port: int) -> None:
+    router = await asyncio.to_thread(RouterProcess, "--port", str(free_port))
     lost = answered = 0
     stop = False
 
@@ -460,20 +451,20 @@ async def test_a_router_is_killed_twenty_times_in_the_middle_of_traffic() -> Non
                 await asyncio.sleep(0.001)  # the callee is not there again yet
 
     try:
-        url, options = f"ws://127.0.0.1:{port}/ws", {"reconnect": QUICK}
-        async with connect(url, **options) as caller, connect(f"rs://127.0.0.1:{port}", **options) as callee:  # type: ignore[arg-type]
+        url, options = f"ws://127.0.0.1:{free_port}/ws", {"reconnect": QUICK}
+        async with connect(url, **options) as caller, connect(f"rs://127.0.0.1:{free_port}", **options) as callee:  # type: ignore[arg-type]
             got: asyncio.Queue[int] = asyncio.Queue()
             await callee.register(add, "com.example.add")
             await callee.subscribe(got.put, "com.example.topic")
             callers = [asyncio.create_task(keep_calling(caller)) for _ in range(8)]
             for round in range(20):
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(TIMEOUT):
                     while answered < (round + 1) * 50:
                         await caller.publish("com.example.nobody", options=PublishOptions(acknowledge=True))
                 router.signal(signal.SIGKILL)
                 await asyncio.to_thread(router.kill)
-                router = await asyncio.to_thread(RouterProcess, "--port", str(port))
-                async with asyncio.timeout(20):
+                router = await asyncio.to_thread(RouterProcess, "--port", str(free_port))
+                async with asyncio.timeout(TIMEOUT):
                     while True:
                         await caller.publish("com.example.topic", round)
                         try:

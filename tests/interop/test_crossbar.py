@@ -10,11 +10,13 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.ports import reserved_port
 
 import rocade
 from rocade import ApplicationError, CallResult, EventDetails, PublishOptions, Session
@@ -35,16 +37,12 @@ CREDENTIALS = [
 class Crossbar:
     """The router. `ports` are those of WebSocket, of RawSocket, and of a WebSocket that wants to know who comes."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ports: list[int]) -> None:
         if not CROSSBAR.exists():
             pytest.fail(f"there is no {CROSSBAR}: let scripts/test make it", pytrace=False)
         self._directory = directory
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-            probes = (one, two, three)
-            for probe in probes:
-                probe.bind(("127.0.0.1", 0))
-            self.ports = [probe.getsockname()[1] for probe in probes]
-        (directory / "config.json").write_text(json.dumps(configuration(self.ports)))
+        self.ports = ports
+        (directory / "config.json").write_text(json.dumps(configuration(ports)))
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -131,10 +129,12 @@ def configuration(ports: list[int]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def crossbar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crossbar]:
     """The router; a test that stops it starts it again."""
-    running = Crossbar(tmp_path_factory.mktemp("crossbar"))
-    running.start()
-    yield running
-    running.kill()
+    with ExitStack() as stack:
+        ports = [stack.enter_context(reserved_port()) for _ in range(3)]
+        running = Crossbar(tmp_path_factory.mktemp("crossbar"), ports)
+        running.start()
+        yield running
+        running.kill()
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import reserved_port
 
 from .clients import JS, node
 from .router import PATIENCE_S, Router
@@ -36,7 +37,12 @@ def wampy() -> list[str | Path]:
 
 def story(command: Command, folder: Path, *, orderly: bool) -> list[Any]:
     """What the program prints while the router goes away, orderly or not, and comes back."""
-    router = Router(folder / "first.log")
+    with reserved_port() as port:
+        return _story(command, folder, str(port), orderly=orderly)
+
+
+def _story(command: Command, folder: Path, port: str, *, orderly: bool) -> list[Any]:
+    router = Router(folder / "first.log", "--port", port)
     with subprocess.Popen([*command(), router.url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as program:
         try:
             assert program.stdout is not None
@@ -45,7 +51,7 @@ def story(command: Command, folder: Path, *, orderly: bool) -> list[Any]:
                 assert router.stop() == 0
             else:
                 router.kill()
-            router = Router(folder / "second.log", "--port", str(router.port))
+            router = Router(folder / "second.log", "--port", port)
             rest, _ = program.communicate(timeout=PATIENCE_S)
         finally:
             program.kill()
