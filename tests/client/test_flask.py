@@ -28,13 +28,11 @@ TIMEOUT = 60
 class Site(Program):
     """A server and its processes."""
 
-    def __init__(
-        self, router: ListeningRouter, *arguments: str, folder: Path = FOLDER, home: Path, app: str = "shop:app"
-    ) -> None:
+    def __init__(self, url: str, *arguments: str, folder: Path = FOLDER, home: Path, app: str = "shop:app") -> None:
         super().__init__(
             *("-m", "gunicorn", "-b", "127.0.0.1:0", "--worker-tmp-dir", str(home), *arguments, app),
             directory=folder,
-            ROCADE_URL=router.url,
+            ROCADE_URL=url,
             HOME=str(home),
             PYTHONDONTWRITEBYTECODE="1",
         )
@@ -81,7 +79,7 @@ def test_processes_share_registrations_and_use_the_client(
     rocade_router: ListeningRouter, options: list[str], tmp_path: Path
 ) -> None:
     with connect(rocade_router.url) as client, callees(client) as wait_for_callees:
-        with Site(rocade_router, *options, home=tmp_path) as site, client.events("shop.sold") as sold:
+        with Site(rocade_router.url, *options, home=tmp_path) as site, client.events("shop.sold") as sold:
             wait_for_callees(4)
             assert len({client.call("shop.process") for _ in range(8)}) == 4
 
@@ -103,7 +101,7 @@ def test_a_killed_process_is_replaced(rocade_router: ListeningRouter, tmp_path: 
         connect(rocade_router.url) as client,
         callees(client) as wait_for_callees,
         client.events("wamp.session.on_leave") as left,
-        Site(rocade_router, "-w", "4", home=tmp_path) as site,
+        Site(rocade_router.url, "-w", "4", home=tmp_path) as site,
     ):
         wait_for_callees(4)
         before = {client.call("shop.process") for _ in range(4)}
@@ -132,7 +130,7 @@ def test_a_master_that_is_connected_and_its_processes_have_sessions_of_their_own
     )
     with (
         connect(rocade_router.url) as client,
-        Site(rocade_router, "--preload", "-w", "3", folder=tmp_path, home=tmp_path, app="early:app") as site,
+        Site(rocade_router.url, "--preload", "-w", "3", folder=tmp_path, home=tmp_path, app="early:app") as site,
     ):
         site.wait_for("Booting worker", 3)
         with ThreadPoolExecutor(8) as threads:
@@ -148,22 +146,21 @@ def test_a_master_that_is_connected_and_its_processes_have_sessions_of_their_own
         assert "Traceback" not in site.text
 
 
-def test_a_site_without_a_router_says_so_and_uses_it_when_it_is_there(tmp_path: Path) -> None:
-    with ListeningRouter() as router:
-        port = router.port
+def test_a_site_without_a_router_says_so_and_uses_it_when_it_is_there(tmp_path: Path, free_port: int) -> None:
+    url = f"ws://127.0.0.1:{free_port}/ws"
     (tmp_path / "shop.py").write_text((FOLDER / "shop.py").read_text().replace('/ws"))', '/ws"), timeout=1.0)'))
     (tmp_path / "gunicorn.conf.py").write_text((FOLDER / "gunicorn.conf.py").read_text())
-    with Site(router, "-w", "1", folder=tmp_path, home=tmp_path) as site:
+    with Site(url, "-w", "1", folder=tmp_path, home=tmp_path) as site:
         site.wait_for("without a router so far: ")
         assert site.request("/price/tea")[0] == 503
 
-        with Program("-m", "rocade", "start", "--port", str(port), directory=tmp_path) as started:
+        with Program("-m", "rocade", "start", "--port", str(free_port), directory=tmp_path) as started:
             started.wait_for("ready")
             assert site.request("/price/tea") == (200, {"tea": 2.5})
 
 
 def test_gevent_is_refused_clearly(rocade_router: ListeningRouter, tmp_path: Path) -> None:
-    with Site(rocade_router, "-k", "gevent", home=tmp_path) as site:
+    with Site(rocade_router.url, "-k", "gevent", home=tmp_path) as site:
         assert site.wait() != 0
         assert "rocade.blocking needs real threads and sockets, and gevent has replaced those" in site.text
         assert "gunicorn -k gthread" in site.text
