@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rocade.serve.web.request_order import WINDOW, RequestOrder
+from rocade.testing.clock import VirtualClock
 from rocade.wamp.codec import JSON, SERIALIZERS
 
 HELLO = [1, "realm1", {"roles": {"caller": {}}}]
@@ -55,10 +56,10 @@ async def passed(*messages: Any, patience: float = 60.0, max_held_bytes: int = 1
     """What passes of some messages."""
     recorder = Recorder()
     order = RequestOrder(recorder, JSON, patience=patience, max_held_bytes=max_held_bytes)
-    for message in messages:
-        order.message_received(json.dumps(message).encode())
-    if wait:
-        await asyncio.sleep(wait)
+    with VirtualClock() as clock:
+        for message in messages:
+            order.message_received(json.dumps(message).encode())
+        await clock.advance(wait)
     result = list(recorder.messages)
     order.link_lost("end of the test")
     assert recorder.lost == "end of the test"
@@ -100,7 +101,7 @@ def test_a_request_id_that_came_before_passes_at_once() -> None:
 
 
 def test_a_request_that_does_not_come_is_not_waited_for_any_longer() -> None:
-    arrived = asyncio.run(passed(HELLO, publish(4), publish(2), GOODBYE, patience=0.01, wait=0.1))
+    arrived = asyncio.run(passed(HELLO, publish(4), publish(2), GOODBYE, patience=1.0, wait=2.1))
 
     assert arrived == [HELLO, publish(2), publish(4), GOODBYE]
 
@@ -108,11 +109,12 @@ def test_a_request_that_does_not_come_is_not_waited_for_any_longer() -> None:
 def test_a_client_that_does_not_count_is_held_up_only_once() -> None:
     async def counts_by_two() -> list[Any]:
         recorder = Recorder()
-        order = RequestOrder(recorder, JSON, patience=0.01, max_held_bytes=10_000)
-        order.message_received(json.dumps(HELLO).encode())
-        order.message_received(json.dumps(publish(2)).encode())
-        await asyncio.sleep(0.1)
-        order.message_received(json.dumps(publish(4)).encode())
+        order = RequestOrder(recorder, JSON, patience=1.0, max_held_bytes=10_000)
+        with VirtualClock() as clock:
+            order.message_received(json.dumps(HELLO).encode())
+            order.message_received(json.dumps(publish(2)).encode())
+            await clock.advance(1.1)
+            order.message_received(json.dumps(publish(4)).encode())
         return recorder.messages
 
     assert asyncio.run(counts_by_two()) == [HELLO, publish(2), publish(4)]
