@@ -674,7 +674,7 @@ def test_a_client_that_does_not_come_back_is_gone(run: Run, monkeypatch: pytest.
             assert await receiver.lost == "no request within 0.6 s"
             assert (await server.post(f"{id}/receive")).status_code == 410
             monkeypatch.setattr(longpoll, "REMEMBERED", 0.0)
-            while (answer := (await server.post(f"{id}/receive")).status_code) == 410:
+            while (answer := (await server.post(f"{id}/receive")).status_code) == 410:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             assert answer == 404
 
