@@ -741,10 +741,14 @@ def test_the_longest_message_is_what_the_configuration_says(tmp_path: Path) -> N
 # --- those who never finish ------------------------------------------------------------------------
 
 
+MOMENT = 0.15
+"""Seconds."""
+
+
 class ImpatientRouter:
     """A router in this process that waits only a moment, and a witness that it serves others meanwhile."""
 
-    def __init__(self, *, moment: float = 0.15, max_connections: int = 0) -> None:
+    def __init__(self, *, moment: float = MOMENT, max_connections: int = 0) -> None:
         self.gateway = Gateway()
         self.gateway.add_realm("realm1", [Role("anonymous", [EVERYTHING])])
         entrance = self.gateway.entrance({"anonymous": Anonymous("anonymous")})
@@ -753,7 +757,7 @@ class ImpatientRouter:
         options = RawSocketOptions(handshake_timeout=moment, max_connections=max_connections)
         self.listener = Listener(
             None,
-            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(close_timeout=moment), entrance)},
+            websockets={"/ws": WebSocketEndpoint(WebSocketOptions(close_timeout=MOMENT), entrance)},
             rawsocket=RawSocketEndpoint(options, entrance),
             head_timeout=moment,
             shutdown_timeout=1.0,
@@ -835,12 +839,12 @@ def test_who_never_finishes_a_rawsocket_handshake_is_dropped(start: bytes) -> No
 def test_who_never_says_hello_is_told_so_and_dropped(
     monkeypatch: pytest.MonkeyPatch, transport: str, is_dripping: bool
 ) -> None:
-    monkeypatch.setattr(connection, "HELLO_TIMEOUT", 0.15)
+    monkeypatch.setattr(connection, "HELLO_TIMEOUT", MOMENT)
     opening = upgrade_request() if transport == "websocket" else b"\x7f\xf1\x00\x00"
     drop = frame(PING, b"") if transport == "websocket" else packet(b"", kind=1)
 
     async def main() -> bytes:
-        async with ImpatientRouter() as router:
+        async with ImpatientRouter(moment=TIMEOUT) as router:
             return await router.everything_after(opening, drop_by_drop=drop if is_dripping else b"")
 
     assert b"wamp.error.protocol_violation" in asyncio.run(main())
@@ -848,7 +852,7 @@ def test_who_never_says_hello_is_told_so_and_dropped(
 
 def test_more_rawsocket_connections_than_allowed_are_refused_with_their_error() -> None:
     async def main() -> tuple[bytes, bytes]:
-        async with ImpatientRouter(moment=5.0, max_connections=1) as router:
+        async with ImpatientRouter(moment=TIMEOUT, max_connections=1) as router:
             reader, writer = await asyncio.open_connection("127.0.0.1", router.port)
             writer.write(b"\x7f\xf1\x00\x00")
             accepted = await reader.readexactly(4)

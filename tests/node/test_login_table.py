@@ -213,7 +213,7 @@ class House:
             except ZeroDivisionError:
                 await peer.send_array(8, 68, invocation.request, {}, "com.example.zero", ["magic secret pencil"])
             except ApplicationError as error:
-                await peer.send_array(8, 68, invocation.request, {}, error.uri, list(error.arguments))
+                await peer.send_array(8, 68, invocation.request, {}, error.uri, list(error.args))
 
         try:
             while True:

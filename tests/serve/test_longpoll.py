@@ -512,15 +512,16 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_there(run: Run) -> None
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(longpoll, "BODY_TIMEOUT", 0.05)
-
     async def main() -> None:
         async with serving() as server:
             id, receiver = await server.open()
             reader, writer = await asyncio.open_connection(*server.address)
-            writer.write(f"POST /lp/{id}/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n[1".encode())
+            with monkeypatch.context() as impatient:
+                impatient.setattr(longpoll, "BODY_TIMEOUT", 0.05)
+                head = f"POST /lp/{id}/send HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+                writer.write(head.encode() + b"[1")
 
-            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+                assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
             assert (await server.post(f"{id}/send", b"[2]")).status_code == 204
             assert receiver.messages == [b"[2]"]
             writer.close()
