@@ -221,6 +221,7 @@ async def test_a_router_that_does_not_ask_does_not_pass_for_one_that_knows_the_p
 async def test_whoever_also_comes_without_a_secret_asks_for_no_proof() -> None:
     async with rawsocket_router(WELCOME) as url:
         session = await connect(url, serializer="json", credentials=[Scram("joe", "pencil"), Anonymous()])
+        assert session.id == WELCOME[1]
         await session.close()
 
 

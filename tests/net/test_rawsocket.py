@@ -186,7 +186,7 @@ def test_a_peer_that_does_not_read_is_aborted(run: Run) -> None:
                 receiver.link.write([b"x" * 100_000])
                 await asyncio.sleep(0)
             receiver.link.close()
-            await receiver.lost
+            assert await receiver.lost == "closed"
             await server.prove_alive()
 
     run(main())

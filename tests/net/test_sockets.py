@@ -28,9 +28,11 @@ def test_a_taken_port_is_refused_by_name() -> None:
 
 
 def test_processes_can_share_a_port() -> None:
-    with bind_tcp("127.0.0.1", 0, reuse_port=True) as first:
-        second = bind_tcp("127.0.0.1", first.getsockname()[1], reuse_port=True)
-        second.close()
+    with (
+        bind_tcp("127.0.0.1", 0, reuse_port=True) as first,
+        bind_tcp("127.0.0.1", first.getsockname()[1], reuse_port=True) as second,
+    ):
+        assert second.getsockname() == first.getsockname()
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.7", "127.0..1", "x" * 64])
@@ -51,8 +53,11 @@ def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     bind_unix(path).close()
 
-    with bind_unix(path, mode=0o660), socket.socket(socket.AF_UNIX) as client:
+    with bind_unix(path, mode=0o660) as listening, socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
+        accepted, _ = listening.accept()
+        accepted.close()
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
 
 
 def test_a_socket_in_use_is_refused(tmp_path: Path) -> None:

@@ -257,8 +257,16 @@ def test_a_peer_that_does_not_answer_our_close_is_aborted(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.parametrize("way", ["our close", "their close", "a broken frame", "half a connection"])
-def test_a_peer_that_does_not_read_is_aborted(run: Run, way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("our close", "closed"),
+        ("their close", "closed by peer"),
+        ("a broken frame", "protocol error"),
+        ("half a connection", "connection closed by peer"),
+    ],
+)
+def test_a_peer_that_does_not_read_is_aborted(run: Run, way: str, reason: str) -> None:
     async def main() -> None:
         async with serving(websocket={"close_timeout": 0.05}) as server:
             client = await server.connect(receive_buffer=4096)
@@ -278,7 +286,7 @@ def test_a_peer_that_does_not_read_is_aborted(run: Run, way: str) -> None:
                 client.frame(3)
             else:
                 client.writer.write_eof()
-            await receiver.lost
+            assert (await receiver.lost).startswith(reason)
             await server.prove_alive()
             await server.until_connections(1)
 

@@ -137,7 +137,10 @@ def test_tags_around_the_wrong_values_pass_and_are_at_worst_not_serializable_els
 def test_every_tag_that_cbor2_knows_is_looked_through_without_making_its_value() -> None:
     for tag in (*range(1_100), 43_000, 55_799):
         # No value can be made of a list of nothing: cbor2 would refuse it.
-        CBOR.decode(call(b"\x81" + struct.pack(">BI", 0xDA, tag) + b"\x81\xf7"))
+        args = b"\x81" + struct.pack(">BI", 0xDA, tag) + b"\x81\xf7"
+        message = CBOR.decode(call(args))
+        assert isinstance(message, Call)
+        assert bytes(message.args) == args
 
 
 @others

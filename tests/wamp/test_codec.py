@@ -393,8 +393,10 @@ def nested(serializer: AnySerializer, depth: int, *, maps: bool = False) -> byte
 @every_serializer
 @pytest.mark.parametrize("maps", [False, True])
 def test_payload_may_be_nested_up_to_the_limit(serializer: AnySerializer, maps: bool) -> None:
-    serializer.decode(nested(serializer, DEFAULT_MAX_DEPTH, maps=maps))
-    serializer.decode(nested(serializer, 3, maps=maps), 3)
+    for depth in (DEFAULT_MAX_DEPTH, 3):
+        message = serializer.decode(nested(serializer, depth, maps=maps), depth)
+        assert isinstance(message, Call)
+        assert (message.procedure, bool(message.args)) == ("a", True)
 
 
 @every_serializer
@@ -439,7 +441,10 @@ def test_dictionaries_of_the_handshake_have_a_depth_too(serializer: AnySerialize
     ],
 )
 def test_brackets_within_json_strings_do_not_count(string: bytes) -> None:
-    JSON.decode(b'[48,1,{},"a",[' + string + b",[" + string + b"]],{" + string + b":[" + string + b"]}]")
+    args, kwargs = b"[" + string + b",[" + string + b"]]", b"{" + string + b":[" + string + b"]}"
+    message = JSON.decode(b'[48,1,{},"a",' + args + b"," + kwargs + b"]")
+    assert isinstance(message, Call)
+    assert (bytes(message.args), bytes(message.kwargs)) == (args, kwargs)
 
 
 @pytest.mark.parametrize(

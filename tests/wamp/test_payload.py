@@ -406,4 +406,6 @@ def test_any_value_is_serialized_or_not_serializable(value: Any) -> None:
             raw = serializer.dump([value])
         except PayloadNotSerializable:
             continue
-        serializer.decode(serializer.encode_array((48, 1, {}, "a", raw)))
+        message = serializer.decode(serializer.encode_array((48, 1, {}, "a", raw)))
+        assert isinstance(message, Call)
+        assert bytes(message.args) == bytes(raw)
