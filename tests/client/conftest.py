@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import inspect
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import pytest
 import uvloop
 from tests.client.scene import Scene
+from tests.coroutines import run_coroutine
 
 WAYS = [
     f"{transport}-{serializer}"
@@ -45,25 +43,5 @@ def scene(tmp_path: Path, free_port: int) -> Scene:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a test that is a coroutine function; fail it for tasks left over and errors that only the loop saw."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
-    problems: list[dict[str, Any]] = []
-
-    async def main() -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        scene = arguments.get("scene")
-        if scene is None:
-            await pyfuncitem.obj(**arguments)
-        else:
-            async with scene:
-                await pyfuncitem.obj(**arguments)
-        left_over = asyncio.all_tasks() - {asyncio.current_task()}
-        assert not left_over, f"tasks are left over: {left_over}"
-        gc.collect(1)  # what the test itself made and dropped: a coroutine that was never awaited warns now
-
-    with asyncio.Runner(loop_factory=_LOOPS[crc32(pyfuncitem.name.encode()) % 2]) as runner:
-        runner.run(main())
-    assert not problems, f"the event loop saw errors: {problems}"
-    return True
+    """See `run_coroutine`."""
+    return run_coroutine(pyfuncitem, _LOOPS[crc32(pyfuncitem.name.encode()) % 2], within="scene")
