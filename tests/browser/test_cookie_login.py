@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from rocade.node.configuration import configuration_from
 from rocade.node.worker import Worker
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # Names of hosts that all lead here.
-    "--host-resolver-rules=MAP * 127.0.0.1",
-]
 
 # What a page does: HELLO, and AUTHENTICATE when it is asked; answers with what came last.
 LOGIN = """
@@ -101,15 +89,6 @@ def router(tmp_path: Path) -> Iterator[Router]:
     router.start()
     yield router
     router.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
