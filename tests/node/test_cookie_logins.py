@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 import sqlite3
@@ -17,6 +16,7 @@ import httpx
 import msgspec
 import pytest
 from tests.authority import Authority
+from tests.node import running
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
@@ -114,18 +114,7 @@ Story = Callable[[Browser], Awaitable[None]]
 
 def play(configuration: Any, story: Story) -> None:
     """Play a story with a router running."""
-
-    async def main() -> None:
-        worker = Worker(configuration.worker)
-        worker.bind()
-        await worker.start()
-        try:
-            async with asyncio.timeout(30):
-                await story(Browser(worker._sockets[0].getsockname()[1]))
-        finally:
-            await worker.stop()
-
-    asyncio.run(main())
+    running.play(configuration, lambda port: story(Browser(port)))
 
 
 # --- Getting in -----------------------------------------------------------------------------------------

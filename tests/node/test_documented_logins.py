@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from tests.node import running
 from tests.node.test_cookie_logins import Browser, hello, says
 from tests.node.test_jwt_logins import KEY, answer, key_set, published
 from tests.test_docs import FENCE
@@ -18,7 +18,6 @@ from websockets.typing import Subprotocol
 
 from rocade.node.configuration import configuration_from
 from rocade.node.configuration_file import parsed
-from rocade.node.worker import Worker
 from rocade.serve.authentication.tenure import EXPIRED, LOGGED_OUT
 from rocade.serve.login_procedures import LoginProcedures
 
@@ -36,19 +35,7 @@ def documented(section: str) -> Any:
 
 
 def play(file: Any, directory: Path, story: Callable[[int], Awaitable[None]]) -> None:
-    configuration = configuration_from(file, directory=directory, environment={"JOE_TICKET": "magic"})
-
-    async def main() -> None:
-        worker = Worker(configuration.worker)
-        worker.bind()
-        await worker.start()
-        try:
-            async with asyncio.timeout(30):
-                await story(worker._sockets[0].getsockname()[1])
-        finally:
-            await worker.stop()
-
-    asyncio.run(main())
+    running.play(configuration_from(file, directory=directory, environment={"JOE_TICKET": "magic"}), story)
 
 
 @pytest.mark.parametrize(("roles", "role"), [(["chat-user"], "user"), (["chat-user", "chat-admin"], "admin")])

@@ -23,13 +23,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.authority import Authority
+from tests.node import running
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from rocade.errors import ConfigurationError
 from rocade.node.configuration import configuration_from
 from rocade.node.logins import authenticators
-from rocade.node.worker import Worker
 from rocade.serve.authentication import jwt_keys
 from rocade.serve.authentication.jwt import Jwt
 from rocade.serve.gateway import Gateway
@@ -224,17 +224,7 @@ def visit(settings: dict[str, Any], story: Callable[[Visitor], Any], directory: 
 
 
 def run(configuration: Any, story: Callable[[Visitor], Any]) -> None:
-    async def main() -> None:
-        worker = Worker(configuration.worker)
-        worker.bind()
-        await worker.start()
-        try:
-            async with asyncio.timeout(30):
-                await story(Visitor(worker._sockets[0].getsockname()[1]))
-        finally:
-            await worker.stop()
-
-    asyncio.run(main())
+    running.play(configuration, lambda port: story(Visitor(port)))
 
 
 def create(config: dict[str, Any], controller: None) -> Any:

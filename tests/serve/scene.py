@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.conformance.waiting import TIMEOUT
+
 from rocade.net.link import LinkInfo, Receiver, Wire
 from rocade.router.permissions import Permission, Role
 from rocade.serve.authentication import Anonymous, Authenticator
@@ -235,6 +237,17 @@ class Client:
         """The arguments of a message that it got."""
         arguments: list[Any] = self.link.wire.serializer.load(message.args) if message.args else []
         return arguments
+
+
+async def next_message(client: Client) -> Any:
+    """What comes next, and alone, where a thread or a process has to do its part first."""
+    async with asyncio.timeout(TIMEOUT):
+        await settle()
+        while not (messages := client.take()):
+            await asyncio.sleep(0.001)
+            await settle()
+    assert len(messages) == 1, messages
+    return messages[0]
 
 
 def open_gateway(

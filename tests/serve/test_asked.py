@@ -7,9 +7,8 @@ import logging
 from typing import Any
 
 import pytest
-from tests.conformance.waiting import TIMEOUT
 from tests.serve.provers import signed
-from tests.serve.scene import Client, open_gateway, pass_time, settle
+from tests.serve.scene import Client, next_message, open_gateway, pass_time, settle
 
 from rocade.errors import ApplicationError
 from rocade.serve.authentication import Authenticator
@@ -41,18 +40,6 @@ def wampcra_by(ask: Any) -> dict[str, Authenticator]:
     asking = Asking(ask, "dynamic", URI)
     decoys = Decoys(disguised_wampcra)
     return {"wampcra": WampCra(Asked(asking, "wampcra", told_wampcra, decoys, WampCraProof(b"")))}
-
-
-async def next_message(client: Client) -> Any:
-    """Keys are derived in a thread."""
-    async with asyncio.timeout(TIMEOUT):
-        while True:
-            await settle()
-            messages = client.take()
-            if messages:
-                assert len(messages) == 1, messages
-                return messages[0]
-            await asyncio.sleep(0.001)
 
 
 async def show_ticket(client: Client, ticket: str = "magic", realm: str = "realm1") -> None:

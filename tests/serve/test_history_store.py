@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import signal
@@ -19,7 +18,7 @@ import pytest
 from tests.conformance.waiting import TIMEOUT
 from tests.router.history_cases import *  # noqa: F403  the tests of every kind of store
 from tests.router.history_cases import RULE, TOPIC, Keeper, filled, found, page, record
-from tests.serve.scene import Client, settle
+from tests.serve.scene import Client, next_message, settle
 
 from rocade.errors import ApplicationError, ConfigurationError
 from rocade.router.effects import StoreEvent
@@ -466,15 +465,9 @@ class Asker:
         return await self.awaited()
 
     async def awaited(self) -> Result | Error:
-        async with asyncio.timeout(TIMEOUT):
-            while True:
-                await settle()
-                messages = self.client.take()
-                if messages:
-                    (message,) = messages
-                    assert isinstance(message, Result | Error)
-                    return message
-                await asyncio.sleep(0.005)
+        message = await next_message(self.client)
+        assert isinstance(message, Result | Error)
+        return message
 
 
 async def test_an_event_is_found_right_after_it_was_published(keeper: Stored) -> None:

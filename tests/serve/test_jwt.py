@@ -14,9 +14,8 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from tests.conformance.waiting import TIMEOUT
 from tests.serve.provers import JWT, TOKEN_SECRET, token
-from tests.serve.scene import Client, ClockLoop, open_gateway, pass_time, settle
+from tests.serve.scene import Client, ClockLoop, next_message, open_gateway, pass_time, settle
 
 from rocade.errors import ConfigurationError
 from rocade.net.link import LinkInfo
@@ -57,18 +56,6 @@ def by_key(*algorithms: str, key: Any = None) -> Jwt:
 
 def by_set(keys: KeySet, *algorithms: str) -> Jwt:
     return Jwt(Verifier(TokenRules(algorithms=algorithms or ("RS256",)), keys), ClaimsSay(default_role="user"))
-
-
-async def next_message(client: Client) -> Any:
-    """Keys are fetched in a thread."""
-    async with asyncio.timeout(TIMEOUT):
-        while True:
-            await settle()
-            messages = client.take()
-            if messages:
-                assert len(messages) == 1, messages
-                return messages[0]
-            await asyncio.sleep(0.001)
 
 
 def arriving(authenticator: Authenticator, info: LinkInfo | None = None, **options: Any) -> Client:
