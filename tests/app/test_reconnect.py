@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.client.proxy import Proxy
 from tests.hostile.process import RouterProcess
 
 import rocade
@@ -99,11 +100,10 @@ async def test_a_session_that_is_resumed_goes_on() -> None:
         disconnected.set()
 
     with RouterProcess("--port", "0") as router:
-        relay = Relay(router.port)
-        async with relay:
-            await app.start(f"ws://127.0.0.1:{relay.port}/ws")
+        async with Proxy(router.port) as proxy:
+            await app.start(f"ws://127.0.0.1:{proxy.port}/ws")
             id = app.session.id
-            relay.cut()
+            proxy.cut()
             await disconnected.wait()
             async with rocade.connect(f"ws://127.0.0.1:{router.port}/ws") as client:
                 assert await client.call("demo.ip") == "192.0.2.1"
@@ -112,47 +112,3 @@ async def test_a_session_that_is_resumed_goes_on() -> None:
             await app.stop()
 
     assert told == ["onjoined", "ondisconnect", "end of onjoined", "ondisconnect"]
-
-
-class Relay:
-    """A network that can be cut: it passes bytes on to a port."""
-
-    def __init__(self, to: int) -> None:
-        self._to = to
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def __aenter__(self) -> Relay:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        self.cut()
-        await asyncio.gather(*self._tasks)
-        await self._server.wait_closed()
-
-    def cut(self) -> None:
-        """Drop all connections."""
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        there = await asyncio.open_connection("127.0.0.1", self._to)
-        await asyncio.gather(self._pass(reader, there[1]), self._pass(there[0], writer), return_exceptions=True)
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-        except OSError:
-            pass
-        finally:
-            writer.close()
-            self._writers.discard(writer)
