@@ -114,27 +114,10 @@ def connect(
         ConnectionFailed, HandshakeRefused: when it is awaited: there is no session.
     """
     names = _serializers(serializer)
-    context = _trusting(tls) if isinstance(tls, str) else tls
     chosen = _credentials(credentials)
-    for each in chosen:
-        headers = {**(headers or {}), **each.headers()}
-    kind, target = parse_url(url, tls=context, headers=headers)
-    if target.tls is not None:
-        for each in chosen:
-            each.prepare(target.tls)
-    link_options = LinkOptions(serializers=names, ping_interval=ping_interval, ping_timeout=ping_timeout)
-    surroundings: Surroundings | None = None
-
-    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
-        nonlocal surroundings
-        loop = asyncio.get_running_loop()
-        if surroundings is None or surroundings.loop is not loop:
-            surroundings = Surroundings(loop)
-        dial = dial_websocket if kind == "websocket" else dial_rawsocket
-        return await dial(surroundings, target, link_options, connected)
-
+    options = LinkOptions(serializers=names, ping_interval=ping_interval, ping_timeout=ping_timeout)
     return connect_over(
-        open_link,
+        _dialing(url, tls, headers, chosen, options),
         realm,
         credentials=chosen,
         authrole=authrole,
@@ -151,6 +134,34 @@ def connect(
         on_leave=on_leave,
         on_disconnect=on_disconnect,
     )
+
+
+def _dialing(
+    url: str,
+    tls: ssl.SSLContext | str | None,
+    headers: Mapping[str, str] | None,
+    credentials: Sequence[Credentials],
+    options: LinkOptions,
+) -> Open:
+    """What opens links to a URL; the arguments are those of `connect`."""
+    for each in credentials:
+        headers = {**(headers or {}), **each.headers()}
+    context = _trusting(tls) if isinstance(tls, str) else tls
+    kind, target = parse_url(url, tls=context, headers=headers)
+    if target.tls is not None:
+        for each in credentials:
+            each.prepare(target.tls)
+    dial = dial_websocket if kind == "websocket" else dial_rawsocket
+    surroundings: Surroundings | None = None
+
+    async def open_link(connected: Callable[[Link], Receiver]) -> Link:
+        nonlocal surroundings
+        loop = asyncio.get_running_loop()
+        if surroundings is None or surroundings.loop is not loop:
+            surroundings = Surroundings(loop)
+        return await dial(surroundings, target, options, connected)
+
+    return open_link
 
 
 def connect_in_memory(
