@@ -352,9 +352,10 @@ def test_it_says_so_when_it_is_used_too_late(router: ListeningRouter) -> None:
     assert run(router, text) == "the program ends\n"
 
 
-def test_ctrl_c_cancels_the_call(router: ListeningRouter, client: Client, tmp_path: Path) -> None:
-    canceled = threading.Event()
-    called = threading.Event()
+@pytest.fixture
+def long_call(client: Client) -> tuple[threading.Event, threading.Event]:
+    """Whether demo.long has been called, and whether the call has been canceled."""
+    called, canceled = threading.Event(), threading.Event()
 
     async def sleep() -> None:
         called.set()
@@ -364,6 +365,13 @@ def test_ctrl_c_cancels_the_call(router: ListeningRouter, client: Client, tmp_pa
             canceled.set()
 
     client.register(sleep, "demo.long")
+    return called, canceled
+
+
+def test_ctrl_c_cancels_the_call(
+    router: ListeningRouter, long_call: tuple[threading.Event, threading.Event], tmp_path: Path
+) -> None:
+    called, canceled = long_call
     text = """
         import rocade.blocking
         client = rocade.blocking.connect(url)
@@ -382,23 +390,15 @@ def test_ctrl_c_cancels_the_call(router: ListeningRouter, client: Client, tmp_pa
 
 
 def test_a_thread_that_is_interrupted_before_it_waits_cancels_the_call_too(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    client: Client, long_call: tuple[threading.Event, threading.Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    called, canceled = threading.Event(), threading.Event()
-
-    async def sleep() -> None:
-        called.set()
-        try:
-            await asyncio.sleep(TIMEOUT)
-        finally:
-            canceled.set()
+    called, canceled = long_call
 
     def interrupted(self: Background, work: Any) -> Any:
         submit(self, work)
         assert called.wait(TIMEOUT)
         raise KeyboardInterrupt  # as Ctrl-C does in a thread that was slower than the router and the callee
 
-    client.register(sleep, "demo.long")
     submit = Background._submit
     with monkeypatch.context() as patch:
         patch.setattr(Background, "_submit", interrupted)
