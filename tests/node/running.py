@@ -19,7 +19,7 @@ def play(configuration: Any, story: Callable[[int], Awaitable[None]]) -> None:
         worker.bind()
         await worker.start()
         try:
-            async with asyncio.timeout(3 * TIMEOUT):
+            async with asyncio.timeout(TIMEOUT):
                 await story(worker._sockets[0].getsockname()[1])
         finally:
             await worker.stop()
