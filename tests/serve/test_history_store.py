@@ -70,7 +70,10 @@ def opened(path: Path) -> Iterator[Callable[..., Stored]]:
     yield open_store
     for stored in stores:
         stored.close()
-    assert not any(thread.name.startswith("history of") for thread in threading.enumerate())
+    for thread in threading.enumerate():
+        if thread.name.startswith("history of"):
+            thread.join(TIMEOUT)
+            assert not thread.is_alive()
 
 
 @pytest.fixture
