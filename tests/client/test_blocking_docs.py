@@ -46,7 +46,7 @@ def test_its_site_runs_under_gunicorn(rocade_router: ListeningRouter, tmp_path: 
     with (
         connect(rocade_router.url) as client,
         client.events("wamp.session.on_join") as joined,
-        Site(rocade_router, "-w", "2", folder=tmp_path, home=tmp_path) as site,
+        Site(rocade_router.url, "-w", "2", folder=tmp_path, home=tmp_path) as site,
     ):
         for _ in range(2):
             next(joined)
