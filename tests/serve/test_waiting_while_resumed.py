@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.serve.scene import WIRES, Client, open_gateway, settle
 
+from rocade.router import publication
 from rocade.router.permissions import Action, Decision
 from rocade.router.session import Session
 from rocade.serve.admission import MAX_WAITING
@@ -78,6 +79,27 @@ async def test_what_waits_is_read_as_it_was_sent_whatever_the_session_speaks_now
     published, result, last = client.take()
     assert (type(published), type(result), type(last)) == (Published, Result, Published)
     assert client.args(result)[0]["session"] == welcome.session
+
+
+async def test_an_event_for_very_many_is_in_the_serializer_that_it_was_sent_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication, "MANY_SUBSCRIPTIONS", 1)
+    slow = Slow()
+    gateway = open_gateway(slow, resume_window=60)
+    listener = Client(gateway)
+    listener.join()
+    for topic in ("slow.topic", "slow", "slow."):
+        listener.subscribe(topic, Match.PREFIX)
+    listener.take()
+    client, welcome = joined(gateway, "json")
+    client.publish("slow.topic", "text", 1)
+    await settle()
+    client.link.lose()
+
+    resumed(gateway, client, welcome, "msgpack")
+    slow.answer.set_result(YES)
+    await settle()
+
+    assert [listener.args(event) for event in listener.take()] == [["text", 1]] * 3
 
 
 async def test_a_reader_that_was_paused_is_paused_on_the_new_connection_too() -> None:
