@@ -14,10 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from tests.authority import Authority, Pair
 from tests.net.conftest import Run
-from tests.net.harness import CLOSE, TEXT, Client, Server, serving, upgrade_request
+from tests.net.harness import CLOSE, TEXT, Client, Server, client_frame, serving, upgrade_request
 
 from rocade.errors import ConfigurationError
+from rocade.net import reading
 from rocade.net.tls import PeerCertificate, ServerTLS, TLSOptions, peer_certificate
+from rocade.wamp.framing import frame_message
 
 DH_PARAMETERS = """\
 -----BEGIN DH PARAMETERS-----
@@ -121,6 +123,36 @@ def test_all_three_protocols_work(run: Run, contexts: tuple[ssl.SSLContext, ssl.
             for client in (http, websocket, rawsocket):
                 client.writer.transport.abort()
             await server.until_connections(0)
+
+    run(main())
+
+
+@pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
+def test_what_was_sent_right_before_the_end_still_arrives(
+    run: Run,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    transport: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of it and the end are in one read, which is worked off in several turns."""
+    monkeypatch.setattr(reading, "TURN_SECONDS", 0.0)
+    messages = [b"[%d]" % number for number in range(500)]
+
+    async def main() -> None:
+        async with serving(tls=contexts[0]) as server:
+            if transport == "websocket":
+                client = await open_websocket(server, contexts[1])
+                client.send(b"".join(client_frame(TEXT, message) for message in messages))
+            else:
+                client = await connect(server.address, contexts[1])
+                client.send(b"\x7f\xf1\x00\x00")
+                await client.read(4)
+                client.send(b"".join(map(frame_message, messages)))
+            (receiver,) = server.receivers
+            receiver.echoes = False
+            client.close()
+            await receiver.lost
+            assert receiver.messages == messages
 
     run(main())
 

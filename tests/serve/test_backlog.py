@@ -492,3 +492,27 @@ async def test_a_translation_that_is_there_already_is_given_to_receivers_whose_t
         assert told == []
     finally:
         gateway.translating.close()
+
+
+async def test_nobody_is_told_behind_goodbye_what_could_not_be_translated() -> None:
+    gateway = open_gateway()
+    caller, callee = joined(gateway, "json", "cbor")
+    callee.register("com.procedure")
+    caller.call("com.procedure")
+    _, invocation = callee.take()
+
+    try:
+        # JSON has no form for such a key.
+        callee.yield_(invocation.request, {(1, 2): "x" * 10_000})
+        assert gateway.translating.backlog
+        caller.goodbye()
+        caller.hello()
+        done = asyncio.Event()
+        gateway.translating.call_below(1, done.set)
+        async with asyncio.timeout(TIMEOUT):
+            await done.wait()
+        await settle()
+    finally:
+        gateway.translating.close()
+
+    assert [type(message) for message in caller.take()] == [Goodbye, Welcome]

@@ -538,3 +538,32 @@ async def test_registered_comes_before_the_first_invocation_and_subscribed_befor
     kinds = [type(message) for message in client.take()]
     assert kinds.index(Registered) < 2
     assert kinds.index(Event) == 3
+
+
+async def test_a_client_that_has_not_read_everything_yet_still_gets_it_and_learns_why_its_session_ends() -> None:
+    """A link is full, too, while it hands over a long message to somebody who reads as fast as can be."""
+    gateway = open_gateway()
+    client, publisher = Client(gateway), Client(gateway)
+    client.join()
+    publisher.join()
+    client.subscribe("com.topic")
+    client.take()
+
+    client.connection.writing_paused()
+    publisher.publish("com.topic", 1)
+    client.link.deliver(b"nonsense")
+
+    assert [type(message) for message in client.take()] == [Event, Abort]
+    assert client.link.closed == ("", True)
+
+
+async def test_goodbye_of_a_router_that_shuts_down_comes_behind_what_was_not_read_yet() -> None:
+    gateway = open_gateway()
+    client = Client(gateway)
+    client.join()
+
+    client.connection.writing_paused()
+    await gateway.shutdown(0.0)
+
+    assert [type(message) for message in client.take()] == [Goodbye]
+    assert client.link.closed == ("", False)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
-from tests.serve.scene import WIRES, Client, open_gateway, settle
+from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 
+from rocade.router import publication
 from rocade.router.permissions import Action, Decision
 from rocade.router.session import Session
 from rocade.serve.admission import MAX_WAITING
 from rocade.serve.gateway import Gateway
+from rocade.serve.resumption import ResumableOutbox
+from rocade.serve.session import ConnectedSession
 from rocade.wamp.messages import Event, Match, Published, Result, Welcome
 
 YES = Decision(True)
@@ -78,6 +82,27 @@ async def test_what_waits_is_read_as_it_was_sent_whatever_the_session_speaks_now
     published, result, last = client.take()
     assert (type(published), type(result), type(last)) == (Published, Result, Published)
     assert client.args(result)[0]["session"] == welcome.session
+
+
+async def test_an_event_for_very_many_is_in_the_serializer_that_it_was_sent_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication, "MANY_SUBSCRIPTIONS", 1)
+    slow = Slow()
+    gateway = open_gateway(slow, resume_window=60)
+    listener = Client(gateway)
+    listener.join()
+    for topic in ("slow.topic", "slow", "slow."):
+        listener.subscribe(topic, Match.PREFIX)
+    listener.take()
+    client, welcome = joined(gateway, "json")
+    client.publish("slow.topic", "text", 1)
+    await settle()
+    client.link.lose()
+
+    resumed(gateway, client, welcome, "msgpack")
+    slow.answer.set_result(YES)
+    await settle()
+
+    assert [listener.args(event) for event in listener.take()] == [["text", 1]] * 3
 
 
 async def test_a_reader_that_was_paused_is_paused_on_the_new_connection_too() -> None:
@@ -147,3 +172,34 @@ async def test_a_long_message_that_was_translated_without_a_connection_counts_am
     client = resumed(gateway, client, welcome, "msgpack")
     assert (parking.sessions, parking.bytes) == (0, 0)
     gateway.translating.close()
+
+
+@pytest.mark.parametrize("end", ["goodbye", "killed", "killed while it is away", "not resumed in time"])
+async def test_nothing_is_left_of_a_session_that_could_have_been_resumed(end: str) -> None:
+    """Without the garbage collector, which seldom looks at what has been there for long."""
+    gc.collect()
+    of_others = {id(thing) for thing in gc.get_objects()}
+    gateway = open_gateway(resume_window=60)
+    publisher, (client, welcome) = Client(gateway), joined(gateway, "json")
+    remaining = publisher.join().session
+    client.subscribe("com.topic")
+    publisher.publish("com.topic", "kept until it is confirmed")
+    gc.disable()
+    try:
+        if end == "goodbye":
+            client.goodbye()
+        elif end == "killed":
+            publisher.call("wamp.session.kill", welcome.session)
+        else:
+            client.link.lose()
+            if end == "killed while it is away":
+                publisher.call("wamp.session.kill", welcome.session)
+            else:
+                await pass_time(61)
+        await settle()
+
+        found = [thing for thing in gc.get_objects() if id(thing) not in of_others]
+        assert [thing.id for thing in found if type(thing) is ConnectedSession] == [remaining]
+        assert not any(thing.kept_bytes for thing in found if type(thing) is ResumableOutbox)
+    finally:
+        gc.enable()

@@ -216,6 +216,8 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def eof_received(self) -> bool:
         """The peer sends no more; returning False lets the transport close itself, within the time limit."""
+        # Over TLS the end may come with the last read, and would take what had to wait with it.
+        self._reading.finish()
         if self._open:
             self._open = False
             self._reason = self._reason or "connection closed by peer"

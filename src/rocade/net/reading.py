@@ -230,6 +230,17 @@ class Reading:
             self.deliver = self._way
             self._steer()
 
+    def finish(self) -> None:
+        """Handle what had to wait now, since nothing will be read any more; it is no more than one read."""
+        held, reader = self.held, self._reader
+        try:
+            while held and self.held is held and reader is not None:
+                reader.handle_held(held.popleft())
+        except Exception:
+            logger.exception("%s: a message could not be handled", reader)
+            assert reader is not None
+            reader.broken()
+
     def _steer(self) -> None:
         pause = self.held is not None or self._is_flooded or self._is_resting
         if pause != self._is_source_paused and self._source is not None:

@@ -177,7 +177,8 @@ class Broker:
     ) -> Series:
         """As `_add_event`, for so many that others have their turn before all is done."""
         self._age += 1
-        return Series(events(subscriptions, self._age, publication, publisher, message, lists, disclose))
+        serializer = publisher.serializer
+        return Series(events(subscriptions, self._age, publication, publisher, serializer, message, lists, disclose))
 
     def _keep(
         self,

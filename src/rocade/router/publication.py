@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rocade.router.effects import Deliver, Effect
 from rocade.router.filters import Lists, receivers
 from rocade.router.session import Session
+from rocade.wamp.codec import Serializer
 from rocade.wamp.messages import Event, EventDetails, Match, Publish, PublishOptions
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def events(
     age: int,
     publication: int,
     publisher: Session,
+    serializer: Serializer,
     message: Publish,
     lists: Lists | None,
     disclose: bool,
@@ -78,13 +80,14 @@ def events(
         age: who was subscribed at the time has a smaller one.
         publication: its id.
         publisher: session that sent the PUBLISH.
+        serializer: what it sent it in; by the time that this is used it may have resumed with another one.
         message: the PUBLISH.
         lists: those among its options.
         disclose: tell who published even if the publisher did not ask for it.
     Returns:
         Effects, and None where others may have their turn.
     """
-    options, serializer = message.options, publisher.serializer
+    options = message.options
     # kind of subscription -> EVENT.Details
     details = {match: event_details(match, publisher, message.topic, options, disclose) for match in Match}
     for subscription in subscriptions:

@@ -372,6 +372,7 @@ class Connection:
         if session.is_leaving or self._gateway.delivery.has_backlog(realm):
             session.part()
         self._gateway.delivery.carry_out(realm, effects)
+        session.resumption = None
         logger.debug("session %d left %r: %s", session.id, realm.name, reason)
 
     # --- limits -----------------------------------------------------------------------------------

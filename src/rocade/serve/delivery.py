@@ -266,7 +266,9 @@ class Delivery:
 
     def _translation(self, realm: Realm, effect: Deliver, serializer: Serializer) -> Translation:
         def undeliverable(receiver: ConnectedSession, uri: str, text: str) -> None:
-            self.carry_out(realm, _undeliverable(realm, effect, receiver, uri, text))
+            # If it has left meanwhile, its connection may carry another session by now.
+            if realm.sessions.get(receiver.id) is receiver:
+                self.carry_out(realm, _undeliverable(realm, effect, receiver, uri, text))
 
         return Translation(self._translating, effect, serializer, undeliverable)
 

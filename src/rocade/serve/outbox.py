@@ -175,12 +175,15 @@ class Outbox:
             self._write_block()
 
     def finish(self) -> None:
-        """Hand everything to the link, except for what is still being translated: the connection will be closed."""
+        """Hand everything to the link, except for what is still being translated: the connection will be closed.
+
+        Also to one that is full: it writes the rest while it closes, as far as there is time.
+        """
         if self._behind is not None:
             for slotted in self._behind:
                 slotted.move_to(self._waiting)
             self._forget_behind()
-        while self._waiting.size and not self._paused:
+        while self._waiting.size:
             self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
 
     def pause(self) -> None:

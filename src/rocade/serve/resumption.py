@@ -466,6 +466,7 @@ class Resumption:
         self._unpark()
         self.admission.close()
         self.outbox.close()
+        self.outbox.stop_keeping()
         self.session.resumption = None
         if self.session.tenure is not None:
             self.session.tenure.end()
