@@ -42,7 +42,9 @@ class Program:
         self._lines: list[str] = []
         self._news = threading.Condition()
         self._ended = False
-        self._reader = threading.Thread(target=self._read)
+        self._own_group = own_group
+        # What the program has started may outlive it, and pytest is to end all the same.
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     @property
@@ -96,8 +98,11 @@ class Program:
         return self.wait()
 
     def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
+        """End it at once, with its group if it has one."""
+        if self._own_group:
+            self.signal_group(signal.SIGKILL)
+        else:
+            self._process.kill()
         self.wait()
 
     def __enter__(self) -> Program:

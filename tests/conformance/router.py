@@ -122,7 +122,7 @@ class Router:
         authenticators |= {"anonymous": Believer(), "asked": AskedTicket(asking)}
         self.entrance: Callable[[Link], Receiver] = self.gateway.entrance(authenticators)
         # Short times, since they pass: a client that vanishes is noticed, and a request that is missing is missed.
-        options = LongPollOptions(session_timeout=TIMEOUT / 8, order_patience=0.1)
+        options = LongPollOptions(session_timeout=TIMEOUT / 12, order_patience=0.1)
         websockets = {"/ws": WebSocketEndpoint(WebSocketOptions(deflate=DeflateOptions()), self.entrance)}
         self._listener = Listener(
             build_site({"/lp": LongPoll(options, self.entrance)}),
