@@ -204,7 +204,9 @@ def test_a_file_that_cannot_be_used_ends_the_start_with_its_path(tmp_path: Path)
 
     assert caught.value.path == "workers[0].realms[1].store.path"
     assert "b.db' cannot hold event history: file is not a database" in caught.value.message
-    Worker(configured(stores[0], tmp_path).worker)._open_stores()
+    other = Worker(configured(stores[0], tmp_path).worker)
+    other._open_stores()
+    other._close_stores()
 
 
 def test_a_file_that_another_node_uses_ends_the_start(tmp_path: Path) -> None:
