@@ -158,7 +158,7 @@ def test_a_pause_in_the_middle_of_a_read_keeps_the_rest(run: Run, way: str) -> N
 
 
 @pytest.mark.parametrize("way", ["messages", "found when asked for", "what had to wait"])
-@pytest.mark.parametrize("end", ["stop", "drop"])
+@pytest.mark.parametrize("end", ["stop", "end"])
 def test_nothing_is_delivered_after_the_end_whenever_it_comes(run: Run, way: str, end: str) -> None:
     async def main() -> None:
         connection = Connection()
@@ -183,7 +183,7 @@ def test_nothing_is_delivered_after_the_end_whenever_it_comes(run: Run, way: str
 
 def test_who_wants_nothing_any_more_goes_on_reading_and_who_is_gone_does_not(run: Run) -> None:
     async def main() -> None:
-        for end, is_reading in (("stop", True), ("drop", False)):
+        for end, is_reading in (("stop", True), ("end", False)):
             connection = Connection()
             connection.open()
             connection.reading.pause()
@@ -241,83 +241,3 @@ def test_a_failure_at_what_had_to_wait_is_logged_and_told(run: Run, caplog: pyte
 
     run(main())
     assert "could not be handled" in caplog.text
-
-
-def test_what_had_to_wait_is_handled_in_turns_after_the_peer_has_ended_the_connection(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "TURN_SECONDS", 0.0)
-
-    async def main() -> None:
-        connection = Connection()
-        connection.open()
-        connection.read_much(MESSAGES)
-        connection.reading.complete()
-        connection.reading.end(lambda: connection.got.append("end"))
-        assert connection.got == MESSAGES[:1]
-        await rounds(1)
-        assert connection.got == MESSAGES[:2]
-        await rounds(len(MESSAGES))
-        assert connection.got == [*MESSAGES, "end"]
-
-    run(main())
-
-
-def test_the_end_waits_for_a_receiver_that_has_paused(run: Run) -> None:
-    async def main() -> None:
-        connection = Connection()
-        connection.open()
-        connection.reading.pause()
-        connection.read(MESSAGES)
-        connection.reading.complete()
-        connection.reading.end(lambda: connection.got.append("end"))
-        await rounds(3)
-        assert connection.got == []
-        connection.reading.resume()
-        await rounds(3)
-        assert connection.got == [*MESSAGES, "end"]
-
-    run(main())
-
-
-@pytest.mark.parametrize("when", ["at once", "in between"])
-def test_a_receiver_that_gives_up_what_had_to_wait_comes_to_the_end(run: Run, when: str) -> None:
-    async def main() -> None:
-        connection = Connection()
-        connection.open()
-        connection.reading.pause()
-        connection.read(MESSAGES)
-        connection.reading.complete()
-        connection.reading.end(lambda: connection.got.append("end"))
-        if when == "at once":
-            connection.reading.give_up()
-            handled = []
-        else:
-            connection.hook = lambda item: connection.reading.give_up() if item == b"3" else None
-            connection.reading.resume()
-            handled = MESSAGES[:4]
-        await rounds(3)
-        assert connection.got == [*handled, "end"]
-
-    run(main())
-
-
-@pytest.mark.parametrize("is_complete", [True, False])
-def test_the_end_comes_at_once_where_nothing_has_to_wait_or_the_peer_has_not_ended_it(
-    run: Run, is_complete: bool
-) -> None:
-    async def main() -> None:
-        connection = Connection()
-        connection.open()
-        if is_complete:
-            connection.reading.complete()
-        else:
-            connection.reading.pause()
-            connection.read(MESSAGES)
-        connection.reading.end(lambda: connection.got.append("end"))
-        assert connection.got == ["end"]
-        connection.reading.resume()
-        await rounds(3)
-        assert connection.got == ["end"]
-
-    run(main())

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from tests.authority import Authority, Pair
 from tests.net.conftest import Run
-from tests.net.harness import CLOSE, TEXT, Client, Echo, Server, client_frame, serving, upgrade_request
+from tests.net.harness import CLOSE, TEXT, Client, Server, client_frame, serving, upgrade_request
 
 from rocade.errors import ConfigurationError
 from rocade.net import reading
@@ -153,49 +153,6 @@ def test_what_was_sent_right_before_the_end_still_arrives(
             client.close()
             await receiver.lost
             assert receiver.messages == messages
-
-    run(main())
-
-
-@pytest.mark.parametrize("transport", ["websocket", "rawsocket"])
-@pytest.mark.parametrize("way", ["closes", "aborts", "pauses and closes", "fails"])
-def test_a_receiver_need_not_take_all_that_was_sent_right_before_the_end(
-    run: Run,
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-    transport: str,
-    way: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What it does in the middle of what is handled in several turns, after the connection is gone."""
-    monkeypatch.setattr(reading, "TURN_SECONDS", 0.0)
-
-    def message_received(receiver: Echo, data: bytes) -> None:
-        receiver.messages.append(data)
-        if len(receiver.messages) == 250:
-            if way == "pauses and closes":
-                receiver.link.pause_reading()
-                asyncio.get_running_loop().call_later(0.01, receiver.link.close)
-            elif way == "fails":
-                raise RuntimeError("of the test")
-            else:
-                receiver.link.close() if way == "closes" else receiver.link.abort()
-
-    monkeypatch.setattr(Echo, "message_received", message_received)
-
-    async def main() -> None:
-        async with serving(tls=contexts[0]) as server:
-            if transport == "websocket":
-                client = await open_websocket(server, contexts[1])
-                client.send(client_frame(TEXT, b"[1]") * 500)
-            else:
-                client = await connect(server.address, contexts[1])
-                client.send(b"\x7f\xf1\x00\x00")
-                await client.read(4)
-                client.send(frame_message(b"[1]") * 500)
-            (receiver,) = server.receivers
-            client.close()
-            await receiver.lost
-            assert len(receiver.messages) == 250
 
     run(main())
 

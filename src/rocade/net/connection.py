@@ -12,7 +12,6 @@ import logging
 import sys
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Protocol, cast
 
 from rocade.net.link import LinkInfo, Receiver, Wire
@@ -145,7 +144,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def pause_reading(self) -> None:
         """See `Link.pause_reading`."""
-        if self._open or self._reading.is_ending:
+        if self._open:
             self._reading.pause()
 
     def resume_reading(self) -> None:
@@ -212,15 +211,15 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         self._cancel_deadline()
         self._transport = None
         self._drop_rest()
-        reason = self._reason or (f"connection lost: {exc}" if exc else "connection closed by peer")
-        self._reading.end(partial(self._lose, reason))
+        self._reading.end()
+        self._lose(self._reason or (f"connection lost: {exc}" if exc else "connection closed by peer"))
 
     def eof_received(self) -> bool:
         """The peer sends no more; returning False lets the transport close itself, within the time limit."""
+        # Over TLS the end may come with the last read, and would take what had to wait with it.
+        self._reading.finish()
         if self._open:
             self._open = False
-            # Over TLS the end may come with the last read, which may take several turns.
-            self._reading.complete()
             self._reason = self._reason or "connection closed by peer"
         # A close flushes first: without a limit, a peer that does not read would keep the connection for ever.
         self._limit_closing()
@@ -357,11 +356,9 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
         if self._transport is not None:
             self._open = False
             self._reason = self._reason or reason
-            self._reading.drop()
+            self._reading.end()
             self._drop_rest()
             self._transport.abort()
-        else:
-            self._reading.give_up()
 
     def _hang_up(self) -> None:
         """Close so that the peer can still read what was written last.
@@ -382,8 +379,7 @@ class StreamLink(asyncio.BufferedProtocol, metaclass=ABCMeta):
 
     def _close_transport(self) -> None:
         """Close once everything written is out, within the time limit."""
-        if self._transport is None:
-            return
+        assert self._transport is not None
         self._open = False
         self._limit_closing()
         self._when_written(self._transport.close)

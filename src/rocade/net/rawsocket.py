@@ -239,8 +239,6 @@ class RawSocketConnection(StreamLink):
             self._ended = True
             self._reading.stop()
             self._hang_up()
-        else:
-            self._reading.give_up()
 
     def shutdown(self) -> None:
         """Close because the server stops."""

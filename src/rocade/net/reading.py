@@ -60,7 +60,6 @@ class Reading:
     __slots__ = (
         "_busy",
         "_end",
-        "_is_complete",
         "_is_drain_due",
         "_is_flooded",
         "_is_resting",
@@ -69,7 +68,6 @@ class Reading:
         "_loop",
         "_reader",
         "_source",
-        "_then",
         "_way",
         "deliver",
         "held",
@@ -90,9 +88,6 @@ class Reading:
         self.held: deque[Any] | None = None
         self._is_unwanted = False
         self._is_drain_due = False
-        self._is_complete = False
-        # What is to be done when there is nothing more to handle, and the connection is gone.
-        self._then: Callable[[], None] | None = None
         # Why nothing is read from the source, besides what waits: the peer does not read our answers, or others have
         # their turn.
         self._is_flooded = False
@@ -122,46 +117,15 @@ class Reading:
     def stop(self) -> None:
         """Nothing is delivered any more; what arrives is read and thrown away."""
         self.deliver = self._way = discard
-        self.held = self._then = None
+        self.held = None
         self._is_unwanted = False
         self._is_flooded = False
         self._steer()
 
-    def drop(self) -> None:
-        """Stop, and let go of the connection."""
+    def end(self) -> None:
+        """The connection is gone: stop, and let go of it."""
         self._source = self._reader = None
         self.stop()
-
-    def complete(self) -> None:
-        """The peer sends no more. What had to wait is still to be handled, even if the connection is gone by then."""
-        self._is_complete = True
-
-    def end(self, then: Callable[[], None]) -> None:
-        """The connection is gone.
-
-        Args:
-            then: called once nothing has to wait any more that is to be handled, see `complete`.
-        """
-        self._source = None
-        if self._is_complete and self.held:
-            self._then = then
-            self._drain_soon()
-        else:
-            self.drop()
-            then()
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether the connection is gone, and something has to wait all the same."""
-        return self._then is not None
-
-    def give_up(self) -> None:
-        """What has to wait although the connection is gone is not wanted."""
-        if self._then is not None:
-            self.deliver = self._way = discard
-            self.held = deque()
-            self._is_unwanted = False
-            self._drain_soon()
 
     # Turns.
 
@@ -265,10 +229,17 @@ class Reading:
             self.held = None
             self.deliver = self._way
             self._steer()
-            if self._then is not None:
-                then = self._then
-                self.drop()
-                then()
+
+    def finish(self) -> None:
+        """Handle what had to wait now, since nothing will be read any more; it is no more than one read."""
+        held, reader = self.held, self._reader
+        try:
+            while held and self.held is held and reader is not None:
+                reader.handle_held(held.popleft())
+        except Exception:
+            logger.exception("%s: a message could not be handled", reader)
+            assert reader is not None
+            reader.broken()
 
     def _steer(self) -> None:
         pause = self.held is not None or self._is_flooded or self._is_resting

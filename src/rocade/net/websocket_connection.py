@@ -305,7 +305,6 @@ class WebSocketConnection(StreamLink, WSListener):
 
     def _close_with(self, code: int, reason: str) -> None:
         if not self._open:
-            self._reading.give_up()
             return
         self._send_close(encode_close(code, reason))
         self._open = False
