@@ -241,3 +241,39 @@ def test_a_failure_at_what_had_to_wait_is_logged_and_told(run: Run, caplog: pyte
 
     run(main())
     assert "could not be handled" in caplog.text
+
+
+def test_what_had_to_wait_is_handled_at_the_end_in_a_last_turn(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.0)
+
+    async def main() -> None:
+        for seconds, handled in ((60.0, MESSAGES), (0.0, MESSAGES[:1])):
+            monkeypatch.setattr(module, "LAST_TURN_SECONDS", seconds)
+            connection = Connection()
+            connection.open()
+            connection.read_much(MESSAGES)
+            connection.reading.finish()
+            connection.reading.end()
+            assert connection.got == handled
+
+    run(main())
+
+
+def test_a_receiver_that_has_paused_gets_nothing_at_the_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(module, "LAST_TURN_SECONDS", 60.0)
+
+    async def main() -> None:
+        connection = Connection()
+        connection.open()
+        connection.hook = lambda item: connection.reading.pause() if item == b"3" else None
+        connection.read_much(MESSAGES)
+        connection.reading.finish()
+        assert connection.got == MESSAGES[:4]
+        connection.reading.finish()
+        connection.reading.end()
+        connection.reading.resume()
+        await rounds(3)
+        assert connection.got == MESSAGES[:4]
+
+    run(main())

@@ -136,6 +136,7 @@ def test_what_was_sent_right_before_the_end_still_arrives(
 ) -> None:
     """All of it and the end are in one read, which is worked off in several turns."""
     monkeypatch.setattr(reading, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "LAST_TURN_SECONDS", 60.0)
     messages = [b"[%d]" % number for number in range(500)]
 
     async def main() -> None:

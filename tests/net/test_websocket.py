@@ -711,7 +711,8 @@ def test_a_peer_that_says_nothing_but_reads_a_long_message_slowly_is_not_dropped
             size = 48 * 1024 * 1024
             receiver.link.write([receiver.link.wire.frame(bytes(size))])
             read = 0
-            while read < size and not receiver.lost.done():
+            # The end of it is out of the router's sight, in the buffers of the system.
+            while read < size * 3 // 4 and not receiver.lost.done():
                 read += len(await client.reader.read(131072))
                 await asyncio.sleep(0.005)
             assert not receiver.lost.done(), receiver.lost.result()

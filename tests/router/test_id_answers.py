@@ -104,6 +104,20 @@ def test_what_comes_and_goes_meanwhile_does_no_harm(scene: Scene) -> None:
     assert len(stayed) < len(ids) < len(before)
 
 
+@pytest.mark.parametrize("kind", ["registration", "subscription"])
+def test_a_pattern_that_comes_before_it_is_the_turn_of_a_list_is_among_the_patterns(scene: Scene, kind: str) -> None:
+    session, other = scene.join(), scene.join()
+    add = scene.register if kind == "registration" else scene.subscribe
+    for number in range(LONG + 1):
+        add(other, f"com.p{number}")
+    listing = work(scene.call(session, f"wamp.{kind}.list"))
+
+    add(other, "com.p", match=Match.PREFIX)
+
+    ids = read(session, seen_through(listing, 1))
+    assert {match: len(some) for match, some in ids.items()} == {"exact": LONG + 1, "prefix": 1, "wildcard": 0}
+
+
 def test_several_are_answered_in_turn(scene: Scene) -> None:
     full(scene)
     one, two = onlooker(scene), onlooker(scene)

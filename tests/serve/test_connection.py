@@ -10,6 +10,7 @@ from tests.serve.scene import WIRES, Client, open_gateway, pass_time, settle
 from rocade.errors import HandshakeRefused, ProtocolViolation
 from rocade.router.realm import Realm
 from rocade.serve import connection as connection_module
+from rocade.serve import outbox
 from rocade.serve.authentication import Anonymous, Attempt, Identity
 from rocade.wamp import patience
 from rocade.wamp.messages import (
@@ -554,6 +555,22 @@ async def test_a_client_that_has_not_read_everything_yet_still_gets_it_and_learn
     client.link.deliver(b"nonsense")
 
     assert [type(message) for message in client.take()] == [Event, Abort]
+    assert client.link.closed == ("", True)
+
+
+async def test_a_client_that_has_very_much_to_read_gets_no_more_when_its_session_ends() -> None:
+    gateway = open_gateway()
+    client, publisher = Client(gateway), Client(gateway)
+    client.join()
+    publisher.join()
+    client.subscribe("com.topic")
+    client.take()
+
+    client.connection.writing_paused()
+    publisher.publish("com.topic", "x" * outbox.MAX_LAST_BYTES)
+    client.link.deliver(b"nonsense")
+
+    assert client.take() == []
     assert client.link.closed == ("", True)
 
 

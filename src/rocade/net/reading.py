@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Any, Protocol
 
-__all__ = ["LARGE_READ", "TURN_SECONDS", "Reader", "Reading", "discard"]
+__all__ = ["LARGE_READ", "LAST_TURN_SECONDS", "TURN_SECONDS", "Reader", "Reading", "discard"]
 
 logger = logging.getLogger("rocade.net")
 
@@ -22,6 +22,9 @@ LARGE_READ = 2048
 TURN_SECONDS = 0.001
 """Seconds in which messages of one connection are handled before others have their turn, and one message more. libuv
 reads up to 32 times in a row from a socket that has more, so this is also for how long it may go on with that."""
+
+LAST_TURN_SECONDS = 0.005
+"""The same for messages with which the end of the connection has come, as it may over TLS."""
 
 
 class Source(Protocol):
@@ -59,7 +62,6 @@ class Reading:
 
     __slots__ = (
         "_busy",
-        "_end",
         "_is_drain_due",
         "_is_flooded",
         "_is_resting",
@@ -68,6 +70,7 @@ class Reading:
         "_loop",
         "_reader",
         "_source",
+        "_turn_end",
         "_way",
         "deliver",
         "held",
@@ -94,7 +97,7 @@ class Reading:
         self._is_resting = False
         self._is_source_paused = False
         # While a large read is worked off: until when messages may be handled.
-        self._end = 0.0
+        self._turn_end = 0.0
         # Seconds of work since others had their turn.
         self._busy = 0.0
 
@@ -132,7 +135,7 @@ class Reading:
     def begin_turn(self) -> None:
         """A large read is to be worked off: handle some of its messages now, and the rest in later rounds."""
         if self._way is not discard and self.held is None:
-            self._end = perf_counter() + TURN_SECONDS
+            self._turn_end = perf_counter() + TURN_SECONDS
             self.deliver = self._deliver_some
 
     def end_turn(self) -> None:
@@ -142,7 +145,7 @@ class Reading:
 
     def _deliver_some(self, data: bytes) -> None:
         self._way(data)
-        if perf_counter() > self._end and self._way is not discard:
+        if perf_counter() > self._turn_end and self._way is not discard:
             self._hold()
             self._drain_soon()
 
@@ -231,11 +234,15 @@ class Reading:
             self._steer()
 
     def finish(self) -> None:
-        """Handle what had to wait now, since nothing will be read any more; it is no more than one read."""
-        held, reader = self.held, self._reader
+        """The peer sends no more, and the connection may be gone in a moment: handle what had to wait, in a last turn.
+
+        What does not fit into it is lost, and so is what a receiver that has paused would get later.
+        """
+        reader = self._reader
+        end = perf_counter() + LAST_TURN_SECONDS
         try:
-            while held and self.held is held and reader is not None:
-                reader.handle_held(held.popleft())
+            while self.held and not self._is_unwanted and reader is not None and perf_counter() < end:
+                reader.handle_held(self.held.popleft())
         except Exception:
             logger.exception("%s: a message could not be handled", reader)
             assert reader is not None

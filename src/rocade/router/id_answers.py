@@ -86,8 +86,8 @@ class IdAnswers:
         self,
         caller: Session,
         things: Mapping[int, T],
+        has_patterns: Callable[[], bool],
         *,
-        has_patterns: bool = True,
         may_see: Callable[[T], bool] | None = None,
     ) -> Answer:
         """The ids of all that there is, or of what the caller may see, by match policy.
@@ -95,14 +95,16 @@ class IdAnswers:
         Args:
             caller: who asks.
             things: id -> all that there is.
-            has_patterns: whether some of them may be prefixes or wildcards.
+            has_patterns: whether any of them is a prefix or a wildcard.
             may_see: whether the caller may see one of them; None if it sees all.
         Raises:
             ApplicationError: wamp.error.limit_exceeded: the caller waits for many answers already.
         """
-        if may_see is None and not has_patterns:
-            return self._answer(caller, len(things), lambda: _of_exact(things))
-        return self._answer(caller, len(things), lambda: _by_match(things, may_see))
+        return self._answer(
+            caller,
+            len(things),
+            lambda: _all_by_match(things, has_patterns) if may_see is None else _by_match(things, may_see),
+        )
 
     def _answer(self, caller: Session, count: int, found: Callable[[], Generator[None, None, Ids]]) -> Answer:
         if count <= LONG:
@@ -135,8 +137,8 @@ class IdAnswers:
                 self._now = None
                 continue
             request, found = calls[0]
-            self._now = self._now or _answered(caller, request, found())
             try:
+                self._now = self._now or _answered(caller, request, found())
                 next(self._now)
             except StopIteration as result:
                 self._done(caller)
@@ -175,9 +177,13 @@ def _in_a_list(things: Iterable[HasId]) -> Generator[None, None, list[int]]:
     return ids
 
 
-def _of_exact(things: Mapping[int, Listed]) -> Generator[None, None, dict[str, list[int]]]:
-    """As `_by_match`, where it is known: there may be a million, and not even one attribute of each is looked at."""
+def _all_by_match(
+    things: Mapping[int, Listed], has_patterns: Callable[[], bool]
+) -> Generator[None, None, dict[str, list[int]]]:
     yield
+    if has_patterns():
+        return (yield from _by_match(things, None))
+    # There may be a million, and not even one attribute of each is looked at.
     return {match.value: list(things) if match is Match.EXACT else [] for match in Match}
 
 

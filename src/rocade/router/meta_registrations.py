@@ -54,10 +54,11 @@ class RegistrationMeta:
         """Ids of all registrations, for each match policy."""
         answers, dealer, may_use = self._realm.meta.id_answers, self._dealer, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return answers.by_match(caller, dealer.registrations, has_patterns=dealer.has_patterns())
+            return answers.by_match(caller, dealer.registrations, dealer.has_patterns)
         return answers.by_match(
             caller,
             dealer.registrations,
+            dealer.has_patterns,
             may_see=lambda registration: may_use(caller, registration.uri, registration.match),
         )
 

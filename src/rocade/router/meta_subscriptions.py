@@ -56,10 +56,11 @@ class SubscriptionMeta:
         """Ids of all subscriptions, for each match policy."""
         answers, broker, may_use = self._realm.meta.id_answers, self._broker, self._visibility.may_use
         if self._visibility.sees_all(caller, LIST):
-            return answers.by_match(caller, broker.subscriptions, has_patterns=broker.has_patterns())
+            return answers.by_match(caller, broker.subscriptions, broker.has_patterns)
         return answers.by_match(
             caller,
             broker.subscriptions,
+            broker.has_patterns,
             may_see=lambda subscription: may_use(caller, subscription.uri, subscription.match),
         )
 

@@ -19,6 +19,9 @@ __all__ = ["DEFAULT_MAX_OUTBOX_BYTES", "Outbox"]
 DEFAULT_MAX_OUTBOX_BYTES = 64 * 1024 * 1024
 """Bytes that may wait for one client before it is disconnected as too slow."""
 
+MAX_LAST_BYTES = 1024 * 1024
+"""Bytes that are still handed to a link that is full when its connection is to be closed."""
+
 logger = logging.getLogger("rocade.outbox")
 
 
@@ -177,12 +180,14 @@ class Outbox:
     def finish(self) -> None:
         """Hand everything to the link, except for what is still being translated: the connection will be closed.
 
-        Also to one that is full: it writes the rest while it closes, as far as there is time.
+        Also to one that is full, unless it is much: it writes the rest while it closes, as far as there is time.
         """
         if self._behind is not None:
             for slotted in self._behind:
                 slotted.move_to(self._waiting)
             self._forget_behind()
+        if self._paused and self._waiting.size > MAX_LAST_BYTES:
+            return
         while self._waiting.size:
             self.link.write(self._waiting.take())  # type: ignore[arg-type]  # slots are not among what waits
 
