@@ -541,16 +541,22 @@ async def test_registered_comes_before_the_first_invocation_and_subscribed_befor
     assert kinds.index(Event) == 3
 
 
-async def test_a_client_that_has_not_read_everything_yet_still_gets_it_and_learns_why_its_session_ends() -> None:
-    """A link is full, too, while it hands over a long message to somebody who reads as fast as can be."""
+def slow_reader_and_publisher() -> tuple[Client, Client]:
+    """A client that is subscribed to com.topic and whose link is full, and one that may publish."""
     gateway = open_gateway()
     client, publisher = Client(gateway), Client(gateway)
     client.join()
     publisher.join()
     client.subscribe("com.topic")
     client.take()
-
     client.connection.writing_paused()
+    return client, publisher
+
+
+async def test_a_client_that_has_not_read_everything_yet_still_gets_it_and_learns_why_its_session_ends() -> None:
+    """A link is full, too, while it hands over a long message to somebody who reads as fast as can be."""
+    client, publisher = slow_reader_and_publisher()
+
     publisher.publish("com.topic", 1)
     client.link.deliver(b"nonsense")
 
@@ -559,14 +565,8 @@ async def test_a_client_that_has_not_read_everything_yet_still_gets_it_and_learn
 
 
 async def test_a_client_that_has_very_much_to_read_gets_no_more_when_its_session_ends() -> None:
-    gateway = open_gateway()
-    client, publisher = Client(gateway), Client(gateway)
-    client.join()
-    publisher.join()
-    client.subscribe("com.topic")
-    client.take()
+    client, publisher = slow_reader_and_publisher()
 
-    client.connection.writing_paused()
     for _ in range(20):
         publisher.publish("com.topic", "x" * (outbox.MAX_LAST_BYTES // 20))
     client.link.deliver(b"nonsense")
